@@ -1,0 +1,39 @@
+/**
+ * The server's time, learned from its replies. Each reply bounds the offset between the two clocks: the server looked
+ * at its clock between our sending and our receiving. Bounds from several replies are intersected, so that even the
+ * Date header, which has whole seconds only, soon gives a good estimate.
+ */
+
+const DATE_RESOLUTION_MS = 1000;
+
+/** @param {() => number} [localNow] */
+export function createClock(localNow = Date.now) {
+  let low = -Infinity;
+  let high = Infinity;
+
+  function learn(newLow, newHigh) {
+    if (newLow > high || newHigh < low) {
+      // They contradict each other: the local clock was set, or the device slept. The newer reply is right.
+      [low, high] = [newLow, newHigh];
+      return;
+    }
+    low = Math.max(low, newLow);
+    high = Math.min(high, newHigh);
+  }
+
+  return {
+    localNow,
+    /** A time in ms with full resolution (serverTime). */
+    learnExact(time, sentAt, receivedAt) {
+      if (Number.isFinite(time)) learn(time - receivedAt, time - sentAt);
+    },
+    /** A time in ms cut down to the second (Date header). */
+    learnDate(time, sentAt, receivedAt) {
+      if (Number.isFinite(time)) learn(time - receivedAt, time + DATE_RESOLUTION_MS - sentAt);
+    },
+    /** The server's time in ms; the local time until a reply has been seen. */
+    now() {
+      return localNow() + (Number.isFinite(low) ? (low + high) / 2 : 0);
+    },
+  };
+}

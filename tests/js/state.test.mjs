@@ -1,0 +1,99 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { aDrop } from './fakes.mjs';
+import { load } from './load.mjs';
+
+const {
+  applyChange, applyPurchase, applySnapshot, applyStockUpdate, emptyEntry, needsSnapshot, nextBoundary, viewOf,
+} = await load('drop-client/state.js');
+
+const NOW = Date.parse('2026-06-01T12:00:00Z');
+const from = (asked, date = null) => ({ asked, date });
+const known = (over) => applySnapshot(emptyEntry(1), aDrop(over), from(1));
+const stock = (entry) => viewOf(entry, NOW).availableStock;
+
+test('nothing is shown before the first snapshot, and an event before it is kept', () => {
+  const early = applyStockUpdate(emptyEntry(1), { availableStock: 3, version: 7 });
+  assert.equal(viewOf(early, NOW), null);
+  assert.equal(needsSnapshot(early), true);
+  assert.equal(stock(applySnapshot(early, aDrop({ version: 5 }), from(1))), 3);
+  assert.equal(stock(applySnapshot(early, aDrop({ version: 7, availableStock: 2 }), from(1))), 2);
+});
+
+test('an old, repeated or overtaken event changes nothing', () => {
+  const entry = applyStockUpdate(known({ version: 5 }), { availableStock: 4, version: 8 });
+  for (const version of [5, 7, 8]) assert.equal(applyStockUpdate(entry, { availableStock: 9, version }), entry);
+  assert.equal(stock(applyStockUpdate(entry, { availableStock: 0, version: 9 })), 0);
+});
+
+test('events in any order end with the stock of the highest version', () => {
+  const events = [2, 3, 4, 5].map((version) => ({ version, availableStock: 10 - version }));
+  for (const order of [[0, 1, 2, 3], [3, 2, 1, 0], [1, 3, 0, 2], [3, 3, 0, 0]]) {
+    const end = order.reduce((entry, i) => applyStockUpdate(entry, events[i]), known());
+    assert.equal(stock(end), order.includes(3) ? 5 : 6);
+  }
+});
+
+test('an older snapshot is ignored; a snapshot of the same version is newer than its event', () => {
+  const entry = applyStockUpdate(known({ version: 5 }), { availableStock: 4, version: 8 });
+  const behind = applySnapshot(entry, aDrop({ version: 6, availableStock: 6, name: 'Renamed' }), from(2));
+  assert.equal(stock(behind), 4);
+  assert.equal(viewOf(behind, NOW).name, 'Renamed');
+  assert.equal(stock(applySnapshot(entry, aDrop({ version: 8, availableStock: 3 }), from(2))), 3);
+  assert.equal(applySnapshot(behind, aDrop({ version: 5 }), from(3)), behind);
+});
+
+test('of two snapshots of one version the later answer counts, by Date and else by the order of asking', () => {
+  const entry = applySnapshot(emptyEntry(1), aDrop({ availableStock: 5 }), from(2, 2000));
+  assert.equal(applySnapshot(entry, aDrop({ availableStock: 9 }), from(3, 1000)), entry);
+  assert.equal(applySnapshot(entry, aDrop({ availableStock: 9 }), from(1, 2000)), entry);
+  assert.equal(stock(applySnapshot(entry, aDrop({ availableStock: 4 }), from(1, 3000))), 4);
+  assert.equal(stock(applySnapshot(entry, aDrop({ availableStock: 4 }), from(3, null))), 4);
+});
+
+test('sizes follow events, and a snapshot is asked for when an event leaves them out', () => {
+  const sizes = [{ size: '41', totalStock: 4, availableStock: 4 }, { size: '42', totalStock: 6, availableStock: 6 }];
+  const entry = known({ sizes });
+  const told = applyStockUpdate(entry, { availableStock: 7, version: 2, sizes: [{ size: '42', availableStock: 3 }] });
+  assert.deepEqual(viewOf(told, NOW).sizes.map((one) => one.availableStock), [4, 3]);
+  assert.equal(needsSnapshot(told), false);
+  const untold = applyStockUpdate(told, { availableStock: 1, version: 3 });
+  assert.equal(stock(untold), 1);
+  assert.equal(needsSnapshot(untold), true);
+  assert.equal(needsSnapshot(applySnapshot(untold, aDrop({ sizes, version: 3 }), from(2))), false);
+});
+
+test('the feed keeps the newest three and shows no purchase twice', () => {
+  const bought = (purchaseId) => ({
+    userId: purchaseId, username: `u${purchaseId}`, timestamp: `2026-06-01T11:00:0${purchaseId}Z`, purchaseId,
+  });
+  let entry = known({ recentPurchases: [{ userId: 1, username: 'u1', timestamp: '2026-06-01T11:00:01.000Z' }] });
+  assert.equal(applyPurchase(entry, bought(1)), entry);
+  for (const id of [4, 2, 4, 3]) entry = applyPurchase(entry, bought(id));
+  assert.deepEqual(viewOf(entry, NOW).recentPurchases.map((one) => one.username), ['u4', 'u3', 'u2']);
+  assert.equal(applyPurchase(entry, bought(1)), entry);
+});
+
+test('a change of status shows at once and asks for a snapshot until one has caught up', () => {
+  const paused = applyChange(known({ version: 5 }), { status: 'PAUSED', version: 6 });
+  assert.equal(viewOf(paused, NOW).status, 'PAUSED');
+  assert.equal(needsSnapshot(applySnapshot(paused, aDrop({ version: 5 }), from(2))), true);
+  const caughtUp = applySnapshot(paused, aDrop({ version: 7, status: 'LIVE' }), from(3));
+  assert.equal(viewOf(caughtUp, NOW).status, 'LIVE');
+  assert.equal(needsSnapshot(caughtUp), false);
+  assert.equal(applyChange(caughtUp, { status: 'PAUSED', version: 6 }), caughtUp);
+});
+
+test('the clock opens and ends a drop, and the stock tells live from sold out', () => {
+  const start = Date.parse('2026-06-01T12:00:10Z');
+  const entry = known({
+    status: 'UPCOMING', dropStartTime: '2026-06-01T12:00:10Z', dropEndTime: '2026-06-01T13:00:00Z',
+  });
+  assert.equal(viewOf(entry, start - 1).status, 'UPCOMING');
+  assert.equal(viewOf(entry, start).status, 'LIVE');
+  assert.equal(viewOf(applyStockUpdate(entry, { availableStock: 0, version: 2 }), start).status, 'SOLD_OUT');
+  assert.equal(viewOf(entry, Date.parse('2026-06-01T13:00:00Z')).status, 'ENDED');
+  assert.equal(nextBoundary(entry, NOW), start);
+  assert.equal(nextBoundary(entry, start), Date.parse('2026-06-01T13:00:00Z'));
+  assert.equal(nextBoundary(entry, Date.parse('2026-06-02T00:00:00Z')), null);
+});
