@@ -1,0 +1,171 @@
+-- The outbox: what has to be published, leased to whoever publishes it. Conventions: functions.sql.
+--
+--   written (by the function that made it true) --claim_events--> leased --ack_events--> deleted
+--                                                      ^------- the lease ran out -------'
+--
+-- An event is thus delivered at least once, whatever dies. Marks are folded: all marks of a drop become one event with the
+-- state as it is at that moment and the drop's next version, so a hot drop costs a few messages a second.
+
+-- Leases up to `p_limit` purchases and one folded event for each drop and kind of mark, for `p_lease_seconds`.
+-- A drop gets at most one stockUpdate in `p_gap_ms`, but a flip between sold out and on sale goes at once (once a second).
+-- events: [{"id", "kind", "dropId", "data"}, …]; next_in_ms: when to call again for what could not be leased now, null if
+-- nothing waits.
+create or replace function claim_events(
+  p_limit integer, p_lease_seconds integer, p_gap_ms integer,
+  out events jsonb, out next_in_ms integer
+)
+language plpgsql
+set enable_seqscan = off
+set enable_bitmapscan = off
+as $$
+declare
+  v_now timestamptz := clock();
+  v_lease timestamptz := v_now + make_interval(secs => p_lease_seconds);
+  v_gap interval := make_interval(secs => p_gap_ms / 1000.0);
+  v_feed drop_feeds;
+  v_event jsonb;
+begin
+  with picked as materialized (
+    select o.id from outbox o
+    where o.kind = 'purchase' and o.leased_until <= v_now
+    order by o.id limit p_limit for update skip locked
+  ), leased as (
+    update outbox o set leased_until = v_lease from picked where o.id = picked.id
+    returning o.id, o.drop_id, o.payload
+  )
+  select coalesce(jsonb_agg(jsonb_build_object('id', l.id, 'kind', 'purchase', 'dropId', l.drop_id, 'data', l.payload)
+                            order by l.id), '[]') into events from leased l;
+
+  -- The feed's lock makes this the only one to fold for its drop; who comes second skips the drop.
+  for v_feed in
+    select f.* from drop_feeds f
+    where f.drop_id in (select o.drop_id from outbox o
+                        where o.kind in ('stock', 'changed') and o.leased_until <= v_now)
+    limit p_limit for no key update skip locked
+  loop
+    v_event := fold_changed(v_feed, v_now, v_lease);
+    if v_event is not null then events := events || v_event; v_feed.version := v_feed.version + 1; end if;
+    v_event := fold_stock(v_feed, v_now, v_lease, v_gap);
+    if v_event is not null then events := events || v_event; end if;
+  end loop;
+
+  select case when exists (select from outbox o where o.kind = 'purchase' and o.leased_until = '-infinity') then 0 end
+  into next_in_ms;
+  if next_in_ms is null then
+    select ceil(1000 * extract(epoch from min(greatest(f.stock_sent_at + v_gap, v_now + interval '10 ms')) - v_now))
+    into next_in_ms
+    from drop_feeds f
+    where f.drop_id in (select o.drop_id from outbox o
+                        where o.kind in ('stock', 'changed') and o.leased_until = '-infinity');
+  end if;
+end
+$$;
+
+-- Folds the 'changed' marks of one drop, whose feed the caller has locked, into one leased dropChanged; null if there are
+-- none or one is on its way.
+create or replace function fold_changed(p_feed drop_feeds, p_now timestamptz, p_lease timestamptz) returns jsonb
+language plpgsql
+set enable_seqscan = off
+set enable_bitmapscan = off
+as $$
+declare
+  v_id bigint;
+  v_status text;
+begin
+  v_id := replace_marks(p_feed.drop_id, 'changed', p_now, p_lease);
+  if v_id is null then return null; end if;
+  select g.status into v_status from get_drop(p_feed.drop_id) g;
+  update drop_feeds f set version = p_feed.version + 1 where f.drop_id = p_feed.drop_id;
+  return jsonb_build_object('id', v_id, 'kind', 'changed', 'dropId', p_feed.drop_id, 'data', jsonb_build_object(
+    'dropId', p_feed.drop_id, 'status', v_status, 'version', p_feed.version + 1));
+end
+$$;
+
+-- The same for 'stock' marks and stockUpdate, within the drop's message rate.
+create or replace function fold_stock(
+  p_feed drop_feeds, p_now timestamptz, p_lease timestamptz, p_gap interval
+) returns jsonb
+language plpgsql
+set enable_seqscan = off
+set enable_bitmapscan = off
+as $$
+declare
+  v_id bigint;
+  v_early boolean := p_feed.stock_sent_at > p_now - p_gap;
+  v_available integer;
+  v_sizes jsonb;
+  v_flip boolean;
+begin
+  if v_early then
+    if p_feed.flip_sent_at > p_now - interval '1 second' then return null; end if;
+    select sum(s.available) into v_available from stock_stripes s where s.drop_id = p_feed.drop_id;
+    if (v_available = 0) = (p_feed.stock_sent = 0) then return null; end if;
+  end if;
+  -- The marks go first and the stock is read after: what a deleted mark stood for is then in the stock.
+  v_id := replace_marks(p_feed.drop_id, 'stock', p_now, p_lease);
+  if v_id is null then return null; end if;
+  select sum(a.available_stock),
+         jsonb_agg(jsonb_build_object('size', a.size, 'availableStock', a.available_stock) order by a.position)
+  into v_available, v_sizes
+  from available_stock a where a.drop_id = p_feed.drop_id;
+  v_flip := (v_available = 0) <> (p_feed.stock_sent = 0);
+  update drop_feeds f
+  set version = p_feed.version + 1, stock_sent = v_available, stock_sent_at = p_now,
+      flip_sent_at = case when v_flip then p_now else f.flip_sent_at end
+  where f.drop_id = p_feed.drop_id;
+  return jsonb_build_object('id', v_id, 'kind', 'stock', 'dropId', p_feed.drop_id, 'data', jsonb_build_object(
+    'dropId', p_feed.drop_id, 'availableStock', v_available, 'version', p_feed.version + 1, 'sizes', v_sizes));
+end
+$$;
+
+-- Puts one leased row in place of a drop's marks of a kind and returns its id; null if there are none, or if one is leased:
+-- two stockUpdates on their way at once could arrive in the wrong order, and a cache channel would keep the older.
+create or replace function replace_marks(p_drop bigint, p_kind text, p_now timestamptz, p_lease timestamptz)
+returns bigint
+language plpgsql
+set enable_seqscan = off
+set enable_bitmapscan = off
+as $$
+declare
+  v_id bigint;
+begin
+  if exists (select from outbox o where o.drop_id = p_drop and o.kind = p_kind
+               and o.kind in ('stock', 'changed') and o.leased_until > p_now) then
+    return null;
+  end if;
+  -- A new row, so that a late ack of an old lease cannot delete it. It keeps the age of the oldest mark.
+  with folded as (
+    delete from outbox o where o.drop_id = p_drop and o.kind = p_kind and o.kind in ('stock', 'changed')
+    returning o.created_at
+  )
+  insert into outbox (drop_id, kind, created_at, leased_until)
+  select p_drop, p_kind, min(f.created_at), p_lease from folded f having count(*) > 0
+  returning id into v_id;
+  return v_id;
+end
+$$;
+
+create or replace function ack_events(p_ids bigint[]) returns void
+language sql
+set enable_seqscan = off
+as $$ delete from outbox o where o.id = any (p_ids) $$;
+
+-- What /api/health tells.
+create or replace function health(
+  out events_waiting integer, out oldest_event_seconds double precision,
+  out overdue_holds integer, out oldest_overdue_seconds double precision
+)
+language plpgsql stable
+set enable_seqscan = off
+set enable_bitmapscan = off
+as $$
+declare
+  v_now timestamptz := clock();
+begin
+  select count(*), coalesce(greatest(0, extract(epoch from v_now - min(o.created_at))), 0)
+  into events_waiting, oldest_event_seconds from outbox o;
+  select count(*), coalesce(extract(epoch from v_now - min(r.expires_at)), 0)
+  into overdue_holds, oldest_overdue_seconds
+  from reservations r where r.status = 'ACTIVE' and r.expires_at < 'infinity' and r.expires_at <= v_now;
+end
+$$;
