@@ -1,0 +1,42 @@
+# Needs Python 3.11 or newer, Node 18 or newer, make. Everything else is installed into this folder.
+# The work is done in dev/; HOLDFAST_PYTHON=/path/to/python chooses the interpreter.
+.PHONY: help dev test check migrate clean
+VENV := .venv
+PY := $(VENV)/bin/python
+STAMP := $(VENV)/.installed
+ARGS ?=
+
+help:
+	@echo "make dev      run the whole shop on http://localhost:4000 (PORT=...); Ctrl-C stops it"
+	@echo "make test     run every test on databases and ports of its own (ARGS='-k name' for some)"
+	@echo "make check    format, lint, types, SQL"
+	@echo "make migrate  bring DATABASE_URL_UNPOOLED, else DATABASE_URL, to the newest schema"
+	@echo "make clean    drop the local data and everything installed"
+
+dev: $(STAMP)
+	@$(PY) -m dev
+
+test: $(STAMP)
+	@echo "==> browser libraries and soketi"
+	@$(PY) -m dev.npm
+	@echo "==> tests"
+	@$(PY) -m pytest -n 2 --dist loadgroup $(ARGS)
+
+check: $(STAMP)
+	@echo "==> ruff: lint"
+	@$(PY) -m ruff check .
+	@echo "==> ruff: format"
+	@$(PY) -m ruff format --check .
+	@echo "==> mypy: types"
+	@$(PY) -m mypy
+	@echo "==> SQL"
+	@$(PY) -m dev.sql_lint
+
+migrate: $(STAMP)
+	@$(PY) -m lib.migrate
+
+clean:
+	@sh dev/clean.sh
+
+$(STAMP): requirements.txt requirements-dev.txt dev/bootstrap.sh
+	@sh dev/bootstrap.sh $(VENV)
