@@ -1,8 +1,9 @@
 """Ends the processes of a supervisor that died without a chance to (kill -9, a crashed test runner).
 
-Reads process group ids from standard input, `+42` to watch and `-42` to forget. The pipe closes when the supervisor
-is gone, however it went: then every group still watched gets SIGINT (Postgres' fast shutdown) and, later, SIGKILL.
-Unlike Linux' PR_SET_PDEATHSIG this works on macOS, survives a change of user and needs no code in a forked child.
+Reads process group ids from standard input, `+42` to watch and `-42` to forget. The pipe closes when the
+supervisor is gone, however it went: then every group still watched gets SIGINT (Postgres' fast shutdown) and,
+later, SIGKILL. Unlike Linux' PR_SET_PDEATHSIG this works on macOS, survives a change of user and needs no
+code in a forked child.
 """
 
 import contextlib

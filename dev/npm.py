@@ -49,7 +49,7 @@ def require_node() -> str:
 
 
 def ensure_vendor() -> None:
-    """Copy the browser libraries to public/vendor, if package-lock.json or that folder changed since the last time."""
+    """Copy the browser libraries to public/vendor, unless that was done for this package-lock.json."""
     with _locked(ROOT):
         if _is_current(ROOT, "vendor") and (VENDOR / "pusher.min.js").exists():
             return
@@ -64,12 +64,14 @@ def soketi_command() -> tuple[Path, Path]:
     """(node, server.js) that run soketi; installs what is missing."""
     server = DEV / "node_modules" / "@soketi" / "soketi" / "bin" / "server.js"
     system_node = require_node()
-    bundled = os.environ.get("HOLDFAST_DEV_BUNDLED_NODE") == "1" or node_major(system_node) not in SOKETI_NODES
+    bundled = (
+        os.environ.get("HOLDFAST_DEV_BUNDLED_NODE") == "1" or node_major(system_node) not in SOKETI_NODES
+    )
     with _locked(DEV):
         wanted = "soketi-node20" if bundled else "soketi"
         if not (_is_current(DEV, wanted) or _is_current(DEV, "soketi-node20")):
             say("  npm: soketi" + (" and Node 20 for it" if bundled else "") + " into dev/node_modules")
-            # The optional packages are one Node 20 for each platform, some 100 MB: only where they are needed.
+            # The optional packages are a Node 20 for each platform, 150 MB: only where one is needed.
             _npm(["ci", "--ignore-scripts", *([] if bundled else ["--omit=optional"])], DEV)
             _mark_current(DEV, wanted)
     return (_bundled_node() if bundled else Path(system_node)), server
@@ -79,7 +81,7 @@ def _bundled_node() -> Path:
     node = DEV / "node_modules" / ".bin" / "node"
     if node_major(node) not in SOKETI_NODES:
         raise StackError(
-            "No Node 20 from npm runs on this machine, and soketi runs on Node 18 and 20 only; install Node 20."
+            "npm has no Node 20 that runs on this machine, and soketi needs Node 18 or 20; install Node 20."
         )
     return node
 

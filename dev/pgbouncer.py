@@ -19,8 +19,8 @@ READY_SECONDS = 15.0
 MAX_CLIENTS = 10_000  # Neon's
 POOL_SIZE = int(MAX_CONNECTIONS * 0.9)  # Neon's share, for each user and database
 
-# No ignore_startup_parameters and no server_reset_query: as strict as Neon's. A client that sends `options=`, or
-# counts on its session, must fail here too.
+# No ignore_startup_parameters: as strict as Neon's. A client that sends `options=`, or counts on its session,
+# must fail here too.
 CONFIG = """\
 [databases]
 * = host={host} port={postgres_port}
@@ -78,11 +78,15 @@ class PgBouncer:
         """Start, and return when it takes connections. Raises StackError with the end of its log."""
         program = find_binary()
         if program is None:
-            raise StackError("PgBouncer is missing; install it with: apt-get install pgbouncer, or brew install pgbouncer.")
+            raise StackError(
+                "PgBouncer is missing; install it with: apt-get install pgbouncer, or brew install pgbouncer."
+            )
         if self.is_running():
             return self
         allow_open_files(MAX_CLIENTS + 1_000)
-        self._child = Child("pgbouncer", [program, self._write_config()], user=unprivileged_user(), cwd=Path("/"))
+        self._child = Child(
+            "pgbouncer", [program, self._write_config()], user=unprivileged_user(), cwd=Path("/")
+        )
         ready = wait_until(lambda: accepts(self.port) or not self.is_running(), READY_SECONDS)
         if not ready or not self.is_running():
             child, self._child = self._child, None

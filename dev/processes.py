@@ -172,7 +172,7 @@ def primary_group(user: str | None) -> int | None:
 
 
 def unprivileged_user() -> str | None:
-    """Postgres and PgBouncer refuse to run as root: the user to run them as, or None if nobody has to change."""
+    """Postgres and PgBouncer refuse to run as root: the user to run them as; None if we are not root."""
     if os.geteuid() != 0:
         return None
     import pwd
@@ -181,11 +181,13 @@ def unprivileged_user() -> str | None:
         with contextlib.suppress(KeyError):
             if pwd.getpwnam(name).pw_uid != 0:
                 return name
-    raise StackError("Running as root needs a user `nobody` to run Postgres as; create it, or run as yourself.")
+    raise StackError(
+        "Running as root needs a user `nobody` to run Postgres as; create it, or run as yourself."
+    )
 
 
 def let_through(path: Path) -> None:
-    """Let other users pass, not read, the folders above `path`: needed when root hands a file to `unprivileged_user`."""
+    """Let other users pass, not read, the folders above `path`: `unprivileged_user` has to reach it."""
     for folder in path.resolve().parents:
         mode = folder.stat().st_mode
         if not mode & 0o001:

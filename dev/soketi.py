@@ -68,14 +68,18 @@ class Soketi:
         return self._child is not None and self._child.is_running()
 
     def is_ready(self) -> bool:
-        """Whether a WebSocket opens. Answering HTTP proves nothing: with a wrong Node it does, and lets nobody in."""
+        """Whether a WebSocket opens. HTTP proves nothing: a wrong Node answers that, and lets nobody in."""
         nonce = base64.b64encode(os.urandom(16)).decode()
         request = (
-            f"GET /app/{self.key}?protocol=7&client=holdfast&version=1 HTTP/1.1\r\nHost: {HOST}:{self.port}\r\n"
-            f"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {nonce}\r\n\r\n"
+            f"GET /app/{self.key}?protocol=7&client=holdfast&version=1 HTTP/1.1\r\n"
+            f"Host: {HOST}:{self.port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {nonce}\r\n\r\n"
         )
         received = b""
-        with contextlib.suppress(OSError), socket.create_connection((HOST, self.port), timeout=2) as connection:
+        with (
+            contextlib.suppress(OSError),
+            socket.create_connection((HOST, self.port), timeout=2) as connection,
+        ):
             connection.sendall(request.encode())
             while b"connection_established" not in received:
                 chunk = connection.recv(4096)
@@ -89,7 +93,9 @@ class Soketi:
         with self._lock:
             if not self.is_running():
                 self._child = self._spawn()
-                threading.Thread(target=self._watch, args=(self._child,), name="soketi-watchdog", daemon=True).start()
+                threading.Thread(
+                    target=self._watch, args=(self._child,), name="soketi-watchdog", daemon=True
+                ).start()
         return self
 
     def stop(self) -> None:
@@ -118,7 +124,10 @@ class Soketi:
 
     def _end(self, how: Callable[[Child], object]) -> None:
         with self._lock:
-            child, self._child = self._child, None  # first: this is how the watchdog knows that it was asked for
+            child, self._child = (
+                self._child,
+                None,
+            )  # first: this is how the watchdog knows that it was asked for
         if child is not None:
             how(child)
 
@@ -127,12 +136,17 @@ class Soketi:
         # soketi reads .env from its folder and SOKETI_* from its environment: it gets neither.
         environment = {"PATH": os.environ.get("PATH", os.defpath), "NODE_ENV": "production"}
         child = Child(
-            "soketi", [node, server, "start", f"--config={self._write_config()}"], env=environment, cwd=self._folder
+            "soketi",
+            [node, server, "start", f"--config={self._write_config()}"],
+            env=environment,
+            cwd=self._folder,
         )
         wait_until(lambda: self.is_ready() or not child.is_running(), READY_SECONDS)
         if not child.is_running() or not self.is_ready():
             child.kill()
-            raise StackError(f"soketi let nobody connect on port {self.port}. The end of its log:\n{child.last_words()}")
+            raise StackError(
+                f"soketi let nobody connect on port {self.port}. The end of its log:\n{child.last_words()}"
+            )
         return child
 
     def _watch(self, child: Child) -> None:
@@ -175,7 +189,7 @@ class Soketi:
         return path
 
     def _config(self) -> dict[str, Any]:
-        """Everything on loopback (soketi's default broadcasts UDP to the network), with the limits of hosted Pusher."""
+        """All on loopback (soketi's default is to broadcast UDP), with the limits of hosted Pusher."""
         return {
             "host": HOST,
             "port": self.port,
@@ -184,7 +198,7 @@ class Soketi:
             "cluster.address": HOST,
             "cluster.hostname": HOST,
             "cluster.unicast": HOST,
-            "cluster.port": self.port,  # UDP, so that two servers of one machine do not take each other for peers
+            "cluster.port": self.port,  # UDP; its own, or two servers would take each other for peers
             "eventLimits.maxPayloadInKb": 10,
             "eventLimits.maxBatchSize": 10,
             "eventLimits.maxChannelsAtOnce": 100,
