@@ -1,0 +1,52 @@
+/** Elements are made here and nowhere from strings, so that no data can become markup. */
+
+const SVG = 'http://www.w3.org/2000/svg';
+
+/**
+ * @param {string} tag @param {Record<string, any>} [attributes] functions become listeners; null and false are left out
+ * @param {...(Node|string)} children
+ */
+export function h(tag, attributes = {}, ...children) {
+  return build(document.createElement(tag), attributes, children);
+}
+
+/** The same for SVG. */
+export function s(tag, attributes = {}, ...children) {
+  return build(document.createElementNS(SVG, tag), attributes, children);
+}
+
+function build(element, attributes, children) {
+  for (const [name, value] of Object.entries(attributes)) {
+    if (typeof value === 'function') element.addEventListener(name, value);
+    else if (value === true) element.setAttribute(name, '');
+    else if (value !== null && value !== false) element.setAttribute(name, value);
+  }
+  element.append(...children);
+  return element;
+}
+
+/** Sets a text only if it differs: screen readers speak, and pages repaint, for nothing otherwise. */
+export function setText(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
+
+export function setAttribute(element, name, value) {
+  if (value === null || value === false) element.removeAttribute(name);
+  else if (element.getAttribute(name) !== String(value)) element.setAttribute(name, value);
+}
+
+let lastSpoken = 0;
+const waiting = [];
+const PAUSE_MS = 1500;
+
+/** Say something to screen readers, one thing at a time. @param {string} text */
+export function announce(text) {
+  waiting.push(text);
+  if (waiting.length === 1) setTimeout(speak, Math.max(0, lastSpoken + PAUSE_MS - Date.now()));
+}
+
+function speak() {
+  document.getElementById('announcer').textContent = waiting.shift();
+  lastSpoken = Date.now();
+  if (waiting.length) setTimeout(speak, PAUSE_MS);
+}

@@ -1,0 +1,67 @@
+/**
+ * Who is shopping in this window, and which holds they have. Kept in localStorage, so that a reload or another tab finds
+ * them; `?user=ID` makes this window somebody else, for demonstrations with two windows.
+ */
+
+const USER = 'holdfast.user';
+const holdsKey = (userId) => `holdfast.holds.${userId}`;
+
+function read(key) {
+  try {
+    return JSON.parse(localStorage.getItem(key));
+  } catch {
+    return null; // storage may be forbidden, or hold something else
+  }
+}
+
+function write(key, value) {
+  try {
+    localStorage.setItem(key, JSON.stringify(value));
+  } catch {
+    // Private windows may refuse: the page then forgets on reload, and the server still knows the hold.
+  }
+}
+
+function fromAddress() {
+  const id = Number(new URLSearchParams(location.search).get('user'));
+  return Number.isSafeInteger(id) && id > 0 ? { id, username: `Shopper ${id}` } : null;
+}
+
+export function createSession() {
+  const fixed = fromAddress();
+  let user = fixed ?? read(USER);
+  const listeners = new Set();
+  const tell = () => listeners.forEach((callback) => callback());
+
+  window.addEventListener('storage', (event) => {
+    if (!fixed && event.key === USER) user = read(USER);
+    if (event.key === USER || (user && event.key === holdsKey(user.id))) tell();
+  });
+
+  return {
+    get user() {
+      return user;
+    },
+    setUser(next) {
+      user = next;
+      if (!fixed) write(USER, next);
+      tell();
+    },
+    /** The name of a `?user=` as the server has it. */
+    rename(username) {
+      user = { ...user, username };
+      tell();
+    },
+    isFixed: Boolean(fixed),
+    /** @returns {{reservationId: number, size: string|null, expiresAt: number, receipt?: object}|null} */
+    hold: (dropId) => (user ? read(holdsKey(user.id))?.[dropId] ?? null : null),
+    setHold(dropId, hold, userId = user.id) {
+      const holds = { ...read(holdsKey(userId)) };
+      if (hold) holds[dropId] = hold;
+      else delete holds[dropId];
+      write(holdsKey(userId), holds);
+    },
+    /** Called when the user or a hold changes, here or in another tab. */
+    onChange: (callback) => listeners.add(callback),
+  };
+}

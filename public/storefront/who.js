@@ -1,0 +1,68 @@
+/** The dialog in which a visitor picks a name. */
+import { h, setText } from './dom.js';
+import { failure } from './words.js';
+
+const MOST_KNOWN = 6;
+
+/** @param {any} client @param {ReturnType<import('./session.js').createSession>} session */
+export function createWho(client, session) {
+  const dialog = document.getElementById('who');
+  const form = dialog.querySelector('form');
+  const input = document.getElementById('who-name');
+  const error = document.getElementById('who-error');
+  const known = document.getElementById('who-known');
+  const button = document.querySelector('[data-testid="user"]');
+  let settle = () => {};
+
+  function show() {
+    setText(button, session.user ? session.user.username : 'Choose a name');
+    button.title = session.user ? 'Shop under another name' : '';
+  }
+
+  function choose(user) {
+    session.setUser(user);
+    settle(user);
+    dialog.close();
+  }
+
+  async function create(event) {
+    event.preventDefault();
+    setText(error, '');
+    try {
+      choose((await client.createUser(input.value.trim())).user);
+    } catch (problem) {
+      setText(error, failure(problem));
+      input.focus();
+    }
+  }
+
+  /** Only a development server lists its users. */
+  async function offerKnown() {
+    const { users } = await client.users().catch(() => ({ users: [] }));
+    const buttons = users.slice(0, MOST_KNOWN).map((user) =>
+      h('button', { type: 'button', class: 'chip', click: () => choose(user) }, user.username));
+    known.querySelector('[role="group"]').replaceChildren(...buttons);
+    known.hidden = buttons.length === 0;
+    const own = users.find((user) => user.id === session.user?.id);
+    if (own && own.username !== session.user.username) session.rename(own.username);
+  }
+
+  /** @returns {Promise<{id: number, username: string}|null>} null when the visitor turned away */
+  function ask() {
+    setText(error, '');
+    input.value = '';
+    offerKnown();
+    dialog.showModal();
+    return new Promise((resolve) => (settle = resolve));
+  }
+
+  form.addEventListener('submit', create);
+  form.querySelector('[value="cancel"]').addEventListener('click', () => dialog.close());
+  dialog.addEventListener('close', () => settle(null));
+  button.addEventListener('click', ask);
+  session.onChange(show);
+  show();
+  if (session.isFixed) offerKnown();
+
+  return { ask, require: async () => session.user ?? ask() };
+}
