@@ -53,8 +53,8 @@ as $$
   end
 $$;
 
--- One drop, or no row.
-create or replace function get_drop(p_drop bigint, out details drop_details, out status text)
+-- One drop, or no row. `overdue`: a hold is past its deadline and not expired yet.
+create or replace function get_drop(p_drop bigint, out details drop_details, out status text, out overdue boolean)
 returns setof record
 language plpgsql
 set enable_seqscan = off
@@ -64,7 +64,8 @@ declare
   v_now timestamptz := clock();
 begin
   return query
-  select v, drop_status(v.state, v.drop_start_time, v.drop_end_time, v.available_stock, v_now)
+  select v, drop_status(v.state, v.drop_start_time, v.drop_end_time, v.available_stock, v_now),
+         coalesce(v.next_expiry_at <= v_now, false)
   from drop_details v where v.id = p_drop;
 end
 $$;
@@ -73,7 +74,7 @@ $$;
 -- ended (cancelled ones too), all.
 create or replace function list_drops(
   p_phase text, p_limit integer, p_before bigint,
-  out details drop_details, out status text
+  out details drop_details, out status text, out overdue boolean
 )
 returns setof record
 language plpgsql
@@ -93,7 +94,8 @@ begin
       else true end
     order by d.id desc limit p_limit
   )
-  select v, drop_status(v.state, v.drop_start_time, v.drop_end_time, v.available_stock, v_now)
+  select v, drop_status(v.state, v.drop_start_time, v.drop_end_time, v.available_stock, v_now),
+         coalesce(v.next_expiry_at <= v_now, false)
   from page join drop_details v on v.id = page.id
   order by page.id desc;
 end

@@ -106,6 +106,7 @@ begin
   if v_id is null then return null; end if;
   select sum(a.available_stock),
          jsonb_agg(jsonb_build_object('size', a.size, 'availableStock', a.available_stock) order by a.position)
+           filter (where a.size <> '')
   into v_available, v_sizes
   from available_stock a where a.drop_id = p_feed.drop_id;
   v_flip := (v_available = 0) <> (p_feed.stock_sent = 0);
@@ -113,8 +114,9 @@ begin
   set version = p_feed.version + 1, stock_sent = v_available, stock_sent_at = p_now,
       flip_sent_at = case when v_flip then p_now else f.flip_sent_at end
   where f.drop_id = p_feed.drop_id;
-  return jsonb_build_object('id', v_id, 'kind', 'stock', 'dropId', p_feed.drop_id, 'data', jsonb_build_object(
-    'dropId', p_feed.drop_id, 'availableStock', v_available, 'version', p_feed.version + 1, 'sizes', v_sizes));
+  return jsonb_build_object('id', v_id, 'kind', 'stock', 'dropId', p_feed.drop_id, 'data', jsonb_strip_nulls(
+    jsonb_build_object('dropId', p_feed.drop_id, 'availableStock', v_available, 'version', p_feed.version + 1,
+                       'sizes', v_sizes)));
 end
 $$;
 

@@ -1,0 +1,52 @@
+"""Is the system well."""
+
+import time
+
+from fastapi import Response
+
+from lib import errors, inventory
+from lib.http import json_response, make_app
+from lib.models import DatabaseHealth, EventsHealth, Health, HoldsHealth
+from lib.settings import settings
+
+app = make_app()
+
+# What is older than this was not delivered or swept by anyone: the channel or the clock is broken, though no sale is.
+STUCK_EVENT_SECONDS = 60
+STUCK_HOLD_SECONDS = 120
+
+
+@app.get("/api/health", response_model=Health, responses={503: {"model": Health, "description": "No database."}})
+def health() -> Response:
+    """200 while sales work (status ok, or degraded when events or overdue holds pile up), 503 when they do not."""
+    began = time.monotonic()
+    try:
+        found = inventory.health()
+    except errors.Unavailable as error:
+        return json_response(
+            Health(
+                status="down",
+                database=DatabaseHealth(ok=False, ms=_ms_since(began)),
+                events=None,
+                holds=None,
+                commit=settings().vercel_git_commit_sha,
+                error=error.detail,
+                code=error.code,
+            ),
+            503,
+        )
+    stuck = found.oldest_event_seconds > STUCK_EVENT_SECONDS or found.oldest_overdue_seconds > STUCK_HOLD_SECONDS
+    return json_response(
+        Health(
+            status="degraded" if stuck else "ok",
+            database=DatabaseHealth(ok=True, ms=_ms_since(began)),
+            events=EventsHealth(waiting=found.events_waiting, oldest_seconds=round(found.oldest_event_seconds, 3)),
+            holds=HoldsHealth(overdue=found.overdue_holds, oldest_seconds=round(found.oldest_overdue_seconds, 3)),
+            commit=settings().vercel_git_commit_sha,
+        ),
+        exclude_none=True,
+    )
+
+
+def _ms_since(began: float) -> float:
+    return round((time.monotonic() - began) * 1000, 2)

@@ -1,0 +1,50 @@
+"""Look at a hold, or give it back."""
+
+from typing import Annotated
+
+from fastapi import BackgroundTasks, Query, Response
+
+from lib import errors, events, inventory
+from lib.auth import buyer_id
+from lib.bodies import BuyerRequest
+from lib.fields import MAX_ID, PathId
+from lib.http import REPLAYED, json_response, make_app, problems
+from lib.models import Reservation, ReservationResponse, ReservationStatus
+
+app = make_app()
+
+UserId = Annotated[
+    int | None, Query(alias="userId", ge=1, le=MAX_ID, description="Who asks, where AUTH_MODE is trusted.")
+]
+
+
+@app.get(
+    "/api/reservations/{reservation_id}",
+    response_model=ReservationStatus,
+    responses=problems(errors.ReservationNotFound, errors.NotOwner, errors.NotConfigured),
+)
+def get_reservation(reservation_id: PathId, user_id: UserId = None) -> Response:
+    """The caller's reservation, and the seconds its hold is still good for."""
+    return json_response(ReservationStatus.of(inventory.get_reservation(reservation_id, buyer_id(user_id))))
+
+
+@app.delete(
+    "/api/reservations/{reservation_id}",
+    response_model=ReservationResponse,
+    responses=problems(
+        errors.ReservationNotFound,
+        errors.NotOwner,
+        errors.ReservationExpired,
+        errors.ReservationClosed,
+        errors.NotConfigured,
+    ),
+)
+def release(
+    reservation_id: PathId, tasks: BackgroundTasks, body: BuyerRequest | None = None, user_id: UserId = None
+) -> Response:
+    """Give the unit back before the deadline. userId comes in the body, or in the query for clients that send none."""
+    claimed = body.user_id if body is not None and body.user_id is not None else user_id
+    hold = inventory.release(reservation_id, buyer_id(claimed))
+    tasks.add_task(events.deliver)
+    headers = REPLAYED if hold.replayed else None
+    return json_response(ReservationResponse(reservation=Reservation.of(hold)), 200, headers, tasks)

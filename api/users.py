@@ -1,0 +1,54 @@
+"""Users, as far as a drop needs them."""
+
+import hashlib
+from typing import Annotated
+
+from fastapi import Header, Query, Response
+
+from lib import errors, inventory
+from lib.auth import AdminOutsideDevelopment
+from lib.bodies import CreateUserRequest
+from lib.fields import MAX_ID
+from lib.http import REPLAYED, json_response, make_app, problems
+from lib.models import User, UserCreated, Users
+
+app = make_app()
+
+
+@app.post(
+    "/api/users",
+    status_code=201,
+    response_model=UserCreated,
+    responses=problems(errors.UsernameTaken, errors.IdempotencyMismatch),
+)
+def create_user(
+    body: CreateUserRequest,
+    idempotency_key: Annotated[str | None, Header(min_length=1, max_length=255, pattern="^[!-~ ]+$")] = None,
+) -> Response:
+    """Make a user. With an Idempotency-Key, repeating the request gives the same user."""
+    user, replayed = inventory.create_user(
+        body.username,
+        idempotency_key=idempotency_key,
+        request_hash=hashlib.sha256(body.username.encode()).hexdigest(),
+    )
+    answer = UserCreated(message="User created", user=User(id=user.id, username=user.username))
+    return json_response(answer, 201, REPLAYED if replayed else None)
+
+
+@app.get(
+    "/api/users",
+    response_model=Users,
+    dependencies=[AdminOutsideDevelopment],
+    responses=problems(errors.Unauthorized, errors.NotConfigured),
+)
+def list_users(
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    after: Annotated[int, Query(ge=0, le=MAX_ID, description="The last id of the page before.")] = 0,
+) -> Response:
+    """Users, oldest first; the next page's address is in the Link header. For admins, outside development."""
+    found = inventory.list_users(limit + 1, after)
+    page = found[:limit]
+    links = {}
+    if len(found) > limit:
+        links["Link"] = f'</api/users?limit={limit}&after={page[-1].id}>; rel="next"'
+    return json_response(Users(users=[User(id=user.id, username=user.username) for user in page]), 200, links)

@@ -1,0 +1,1 @@
+"""Holdfast's system: what every function in api/ and scheduled/ is made of."""

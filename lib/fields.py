@@ -1,0 +1,99 @@
+"""The kinds of value that requests may hold and answers are made of, with their bounds."""
+
+import re
+import unicodedata
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, PlainSerializer, WithJsonSchema
+
+MAX_ID = 2**63 - 1
+MAX_STOCK = 1_000_000
+MAX_SIZES = 50
+MAX_PRICE = Decimal("9999999.99")
+# Years that every client can hold in a date, and that no offset carries out of Postgres' and Python's range.
+FIRST_TIME = datetime(1970, 1, 1, tzinfo=UTC)
+LAST_TIME = datetime(9999, 1, 1, tzinfo=UTC)
+
+
+def _plain_text(value: str) -> str:
+    # Cc: control characters, NUL among them, which Postgres cannot store. Cs: halves of characters that are not text.
+    if any(unicodedata.category(character) in ("Cc", "Cs") for character in value):
+        raise ValueError("must have no control characters")
+    return value
+
+
+def _price(value: object) -> Decimal:
+    """A JSON number or a numeric string, exactly as written: 19.99 is not 19.989999."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str | Decimal):
+        raise ValueError("must be a number")
+    text = value.strip() if isinstance(value, str) else f"{Decimal(str(value)):f}"
+    if not re.fullmatch(r"-?[0-9]{1,30}(\.[0-9]{1,30})?", text):
+        raise ValueError("must be a number")
+    number = Decimal(text)
+    if number != number.quantize(Decimal("0.01")):
+        raise ValueError("must have at most two decimals")
+    if not 0 <= number <= MAX_PRICE:
+        raise ValueError(f"must be between 0 and {MAX_PRICE}")
+    return abs(number.quantize(Decimal("0.01")))
+
+
+def _time_text(value: object) -> object:
+    # Numbers would be taken for Unix seconds or milliseconds, whichever looks right.
+    if not isinstance(value, str | datetime) or (
+        isinstance(value, str) and not re.match(r"\d{4}-\d\d-\d\d[Tt ]", value)
+    ):
+        raise ValueError("must be an ISO 8601 time with an offset, like 2030-01-31T12:00:00Z")
+    return value
+
+
+def _time_in_range(value: datetime) -> datetime:
+    if not FIRST_TIME <= value < LAST_TIME:
+        raise ValueError("must be in the years 1970 to 9998")
+    return value
+
+
+def _utc(value: datetime) -> str:
+    return value.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def _path_id(value: object) -> object:
+    # Stricter than int(): no sign, no spaces, no 1_0, no 1.0.
+    if isinstance(value, str) and not re.fullmatch(r"[0-9]{1,19}", value):
+        raise ValueError("must be an integer")
+    return value
+
+
+Id = Annotated[int, Field(strict=True, ge=1, le=MAX_ID)]
+PathId = Annotated[int, BeforeValidator(_path_id), Field(ge=1, le=MAX_ID)]
+Name = Annotated[
+    str, Field(strict=True), AfterValidator(str.strip), AfterValidator(_plain_text), Field(min_length=1, max_length=200)
+]
+SizeLabel = Annotated[
+    str, Field(strict=True), AfterValidator(str.strip), AfterValidator(_plain_text), Field(min_length=1, max_length=40)
+]
+WantedSize = Annotated[str, Field(strict=True, max_length=200), AfterValidator(_plain_text)]
+Units = Annotated[int, Field(strict=True, ge=1, le=MAX_STOCK)]
+Price = Annotated[
+    Decimal,
+    BeforeValidator(_price),
+    WithJsonSchema(
+        {
+            "anyOf": [{"type": "number"}, {"type": "string"}],
+            "minimum": 0,
+            "maximum": float(MAX_PRICE),
+            "examples": [200],
+        }
+    ),
+]
+Currency = Annotated[str, Field(strict=True, pattern="^[A-Z]{3}$", description="ISO 4217")]
+# An address a browser may load an image from; nothing that runs.
+ImageUrl = Annotated[str, Field(strict=True, max_length=2000, pattern=r"^(https?://|/)[!-~]+$")]
+Time = Annotated[AwareDatetime, BeforeValidator(_time_text), AfterValidator(_time_in_range)]
+HoldSeconds = Annotated[int, Field(strict=True, ge=1, le=86_400)]
+MaxPerUser = Annotated[int, Field(strict=True, ge=1, le=MAX_STOCK)]
+
+UtcTime = Annotated[datetime, PlainSerializer(_utc, return_type=str, when_used="json")]
+Money = Annotated[Decimal, PlainSerializer(float, return_type=float, when_used="json")]
+DropStatus = Literal["UPCOMING", "LIVE", "SOLD_OUT", "PAUSED", "ENDED", "CANCELLED"]

@@ -1,0 +1,254 @@
+"""What every function's app has in common: request ids, timing, CORS, body limit, failures as problem+json, ETags."""
+
+import hashlib
+import logging
+import re
+import time
+import uuid
+from collections.abc import Sequence
+from typing import Any
+
+from fastapi import BackgroundTasks, FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
+from starlette.routing import Match
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from lib import errors, trace
+from lib.errors import HoldfastError
+from lib.models import Problem
+from lib.settings import settings
+
+MAX_BODY_BYTES = 64 * 1024
+# One second in a shared cache takes the load of a crowd that reloads; viewers learn what is newer from the channel.
+PUBLIC_CACHE = "public, max-age=0, s-maxage=1, stale-while-revalidate=2"
+REPLAYED = {"Idempotency-Replayed": "true"}
+_EXPOSED = ["X-Request-Id", "Server-Timing", "ETag", "Link", "Retry-After", "Idempotency-Replayed", "Date"]
+
+
+def make_app() -> FastAPI:
+    """The app of one function. Paths are the full public ones: platforms pass the original path through."""
+    trace.configure_logging(settings().log_level)
+    app = FastAPI(title="Holdfast", openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
+    app.add_exception_handler(HoldfastError, _on_holdfast_error)
+    app.add_exception_handler(RequestValidationError, _on_invalid_request)
+    app.add_exception_handler(HTTPException, _on_http_exception)
+    app.add_middleware(
+        CORSMiddleware,
+        allow_origins=settings().allowed_origins,
+        allow_methods=["GET", "POST", "PATCH", "DELETE"],
+        allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "If-None-Match", "X-Request-Id"],
+        expose_headers=_EXPOSED,
+        max_age=600,
+    )
+    app.add_middleware(Envelope)
+    return app
+
+
+class Envelope:
+    """The outermost layer: gives each request its trace, each reply its headers, and each request one log line."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        current = trace.Trace(_request_id(headers))
+        token = trace.current.set(current)
+        status = 500
+
+        async def send_with_headers(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                _add_headers(MutableHeaders(scope=message), current)
+                _log_request(scope, status, current)
+            await send(message)
+
+        # HEAD is GET without the body; servers leave it out by themselves.
+        inner = {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope
+        try:
+            await self._app(inner, _limited(receive, headers), send_with_headers)
+        except Exception as error:
+            trace.log("http.failed", level=logging.ERROR, error=error, path=scope["path"])
+            if status == 500:
+                await problem_response(HoldfastError())(scope, receive, send_with_headers)
+        finally:
+            trace.current.reset(token)
+
+
+def _request_id(headers: Headers) -> str:
+    """The caller's or the platform's id if it is harmless in a header and in a log, else a new one."""
+    for name in ("x-request-id", "x-vercel-id", "x-amzn-trace-id"):
+        value = headers.get(name, "")
+        if re.fullmatch(r"[A-Za-z0-9._:;=-]{1,128}", value):
+            return value
+    return uuid.uuid4().hex
+
+
+def _add_headers(headers: MutableHeaders, current: trace.Trace) -> None:
+    total_ms = (time.monotonic() - current.started) * 1000
+    headers["X-Request-Id"] = current.request_id
+    headers["Server-Timing"] = f"db;dur={current.database_ms:.1f}, total;dur={total_ms:.1f}"
+    headers.setdefault("Cache-Control", "no-store")
+
+
+def _log_request(scope: Scope, status: int, current: trace.Trace) -> None:
+    # A refusal is an answer like any other; only what is broken here is a warning.
+    trace.log(
+        "http.request",
+        level=logging.WARNING if status >= 500 else logging.INFO,
+        method=scope["method"],
+        path=scope["path"],
+        status=status,
+        outcome=current.outcome,
+        ms=round((time.monotonic() - current.started) * 1000, 1),
+        databaseMs=round(current.database_ms, 1),
+        databaseCalls=current.database_calls,
+        retries=current.retries,
+    )
+
+
+def _limited(receive: Receive, headers: Headers) -> Receive:
+    """The same body, refused at MAX_BODY_BYTES. As an HTTPException, which FastAPI's body parsing lets through."""
+    length = headers.get("content-length", "0")
+    too_long = not length.isdecimal() or int(length) > MAX_BODY_BYTES
+    received = 0
+
+    async def limited() -> Message:
+        nonlocal received
+        message = await receive()
+        received += len(message.get("body", b""))
+        if message["type"] == "http.request" and (too_long or received > MAX_BODY_BYTES):
+            raise HTTPException(413)
+        return message
+
+    return limited
+
+
+def problem_response(error: HoldfastError, headers: dict[str, str] | None = None) -> Response:
+    """RFC 9457, with `error` for the original's clients."""
+    current = trace.current.get()
+    if current is not None:
+        current.outcome = error.code
+    problem = Problem(
+        type="about:blank",
+        title=error.title,
+        status=error.status,
+        detail=error.detail,
+        code=error.code,
+        error=error.detail,
+        requestId=current.request_id if current is not None else "",
+        errors=error.errors,
+    )
+    extra = dict(headers or {})
+    if error.retry_after_seconds is not None:
+        extra["Retry-After"] = str(error.retry_after_seconds)
+    if error.status == 401:
+        extra["WWW-Authenticate"] = "Bearer"
+    return Response(
+        problem.model_dump_json(by_alias=True, exclude_none=True),
+        status_code=error.status,
+        media_type="application/problem+json",
+        headers=extra,
+    )
+
+
+async def _on_holdfast_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HoldfastError)  # noqa: S101 - registered for this class
+    return problem_response(error)
+
+
+async def _on_invalid_request(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for this class
+    found = error.errors()
+    if any(item["type"] == "json_invalid" for item in found):
+        return problem_response(errors.MalformedJson())
+    # Only where and why: what was sent is not repeated.
+    listed = [{"field": _field(item["loc"]), "message": _message(item)} for item in found]
+    detail = "; ".join(
+        f"{item['field']}: {item['message']}" if item["field"] else item["message"] for item in listed[:5]
+    )
+    return problem_response(errors.ValidationFailed(detail, errors=listed))
+
+
+def _field(location: Sequence[int | str]) -> str:
+    return ".".join(str(part) for part in location if part not in ("body", "path", "query", "header"))
+
+
+def _message(item: dict[str, Any]) -> str:
+    if item["type"] == "model_attributes_type":
+        return "the body must be a JSON object, sent with Content-Type: application/json"
+    return str(item["msg"]).removeprefix("Value error, ")
+
+
+_BY_STATUS: dict[int, type[HoldfastError]] = {
+    400: errors.MalformedJson,
+    404: errors.NotFound,
+    405: errors.MethodNotAllowed,
+    413: errors.TooLarge,
+}
+
+
+async def _on_http_exception(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101 - registered for this class
+    if error.status_code != 405:
+        return problem_response(_BY_STATUS.get(error.status_code, HoldfastError)())
+    allow = {"Allow": ", ".join(_allowed_methods(request))}
+    if request.method == "OPTIONS":
+        return Response(status_code=204, headers=allow)
+    return problem_response(errors.MethodNotAllowed(), allow)
+
+
+def _allowed_methods(request: Request) -> list[str]:
+    """All methods of a path; its routes stand one a method."""
+    methods = {"OPTIONS"}
+    for route in request.app.routes:
+        if route.matches(request.scope)[0] is not Match.NONE:
+            methods |= set(getattr(route, "methods", None) or ())
+    return sorted(methods | ({"HEAD"} if "GET" in methods else set()))
+
+
+def json_response(
+    body: BaseModel,
+    status: int = 200,
+    headers: dict[str, str] | None = None,
+    tasks: BackgroundTasks | None = None,
+    *,
+    exclude_none: bool = False,
+) -> Response:
+    """A model as JSON, once: FastAPI would validate a returned model again."""
+    text = body.model_dump_json(by_alias=True, exclude_none=exclude_none)
+    return Response(text, status, headers, "application/json", tasks)
+
+
+def cached_response(request: Request, body: bytes, headers: dict[str, str] | None = None) -> Response:
+    """A public answer with an ETag; 304 to who has it already (RFC 9110 section 13.1.2, weak comparison)."""
+    tag = f'"{hashlib.blake2b(body, digest_size=12).hexdigest()}"'
+    all_headers = {**(headers or {}), "ETag": tag, "Cache-Control": PUBLIC_CACHE}
+    wanted = [entry.strip().removeprefix("W/") for entry in request.headers.get("if-none-match", "").split(",")]
+    if tag in wanted or "*" in wanted:
+        return Response(status_code=304, headers=all_headers)
+    return Response(body, headers=all_headers, media_type="application/json")
+
+
+def problems(*kinds: type[HoldfastError]) -> dict[int | str, dict[str, Any]]:
+    """The `responses` of a route for the API document; several errors of one status share an entry."""
+    always = (errors.ValidationFailed, errors.Busy, errors.DatabaseUnavailable, errors.MalformedJson, errors.TooLarge)
+    codes: dict[int | str, list[str]] = {}
+    kind: type[HoldfastError]
+    for kind in (*kinds, *always):
+        codes.setdefault(kind.status, []).append(kind.code)
+    return {
+        status: {
+            "description": ", ".join(names),
+            "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
+        }
+        for status, names in codes.items()
+    }

@@ -1,0 +1,115 @@
+"""The hosted pub/sub channel: what browsers need to subscribe, and publishing. The only importer of `pusher`."""
+
+import json
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from lib.errors import NotConfigured
+from lib.models import Channels, Realtime, RealtimeOptions
+from lib.settings import settings
+
+if TYPE_CHECKING:
+    import pusher
+
+# Pusher's limits: https://pusher.com/docs/channels/library_auth_reference/rest-api
+BATCH_SIZE = 10
+MAX_DATA_BYTES = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    channel: str
+    name: str
+    data: dict[str, Any]
+
+
+class PublishFailed(Exception):
+    """The channel did not take a batch. The text is safe to log: it never holds the signed URL."""
+
+
+def configured() -> bool:
+    s = settings()
+    return bool(s.pusher_app_id and s.pusher_key and s.pusher_secret)
+
+
+def for_browsers() -> Realtime:
+    """What a browser gives pusher-js. Raises NotConfigured without a channel."""
+    s = settings()
+    if not configured() or s.pusher_key is None:
+        raise NotConfigured(
+            "No pub/sub channel is configured (PUSHER_APP_ID, PUSHER_KEY, PUSHER_SECRET): poll instead."
+        )
+    options = RealtimeOptions(cluster=s.pusher_cluster, forceTLS=s.pusher_use_tls)
+    if s.pusher_host is not None:
+        port = s.pusher_client_port or s.pusher_port
+        options.ws_host = s.pusher_client_host or s.pusher_host
+        options.ws_port = options.wss_port = port
+        # pusher-js would fall back to HTTP transports, which such servers do not speak.
+        options.enabled_transports = ["ws", "wss"]
+    channels = Channels(stock="cache-drop-{id}", drop="drop-{id}", all="drops")
+    return Realtime(key=s.pusher_key, options=options, channels=channels)
+
+
+def publish(messages: list[Message]) -> None:
+    """Publish up to BATCH_SIZE messages in one call; once more if a kept-alive connection had died.
+
+    Raises PublishFailed.
+    """
+    import requests
+
+    # A new batch for each try: trigger_batch changes its argument.
+    try:
+        answer = _client().trigger_batch(_batch(messages))
+    except requests.ConnectionError:
+        answer = _second_try(messages)
+    except Exception as error:
+        raise PublishFailed(type(error).__name__) from None
+    # soketi answers errors with HTTP 200.
+    if isinstance(answer, dict) and "error" in answer:
+        raise PublishFailed(f"refused with code {answer.get('code')}")
+
+
+def _second_try(messages: list[Message]) -> Any:
+    try:
+        return _client().trigger_batch(_batch(messages))
+    except Exception as error:
+        raise PublishFailed(type(error).__name__) from None
+
+
+def _batch(messages: list[Message]) -> list[dict[str, str]]:
+    return [{"channel": m.channel, "name": m.name, "data": _encode(m.data)} for m in messages]
+
+
+def _encode(data: dict[str, Any]) -> str:
+    """Compact JSON. A stockUpdate whose sizes do not fit goes without them: its reader fetches the drop."""
+    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+    if len(text.encode()) > MAX_DATA_BYTES and "sizes" in data:
+        return _encode({key: value for key, value in data.items() if key != "sizes"})
+    return text
+
+
+_made: "pusher.Pusher | None" = None
+_make_lock = threading.Lock()
+
+
+def _client() -> "pusher.Pusher":
+    """One client for the process: it keeps its connection alive. Imported at first use, to keep cold starts short."""
+    global _made
+    with _make_lock:
+        if _made is None:
+            import pusher
+
+            s = settings()
+            own_server = (
+                {"host": s.pusher_host, "port": s.pusher_port} if s.pusher_host else {"cluster": s.pusher_cluster}
+            )
+            _made = pusher.Pusher(
+                app_id=s.pusher_app_id,
+                key=s.pusher_key,
+                secret=s.pusher_secret,
+                ssl=s.pusher_use_tls,
+                timeout=s.publish_timeout_ms / 1000,
+                **own_server,
+            )
+        return _made

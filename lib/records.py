@@ -1,0 +1,108 @@
+"""The rows that SQL functions return, as dataclasses: what lib/inventory.py gives to routes."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """A reservation. `server_time` is the database's clock at the call; `replayed`: an earlier call made it."""
+
+    id: int
+    user_id: int
+    drop_id: int
+    size: str
+    stripe: int
+    status: str
+    expires_at: datetime
+    created_at: datetime
+    closed_at: datetime | None
+    outcome: str
+    server_time: datetime
+
+    @property
+    def replayed(self) -> bool:
+        return self.outcome == "replayed"
+
+
+@dataclass(frozen=True, slots=True)
+class Purchase:
+    """A purchase and its drop, with the drop's stock and version as they were at the purchase."""
+
+    id: int
+    reservation_id: int
+    user_id: int
+    drop_id: int
+    size: str
+    price: Decimal
+    currency: str
+    created_at: datetime
+    available_stock: int
+    drop_version: int
+    drop_name: str
+    drop_image_url: str | None
+    drop_price: Decimal
+    drop_total_stock: int
+    drop_start_time: datetime
+    outcome: str
+
+    @property
+    def replayed(self) -> bool:
+        return self.outcome == "replayed"
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """A drop as viewers see it. `sizes` and `recent_purchases` are as in the API (camelCase)."""
+
+    id: int
+    name: str
+    image_url: str | None
+    price: Decimal
+    currency: str
+    total_stock: int
+    available_stock: int
+    sold_count: int
+    state: str
+    drop_start_time: datetime
+    drop_end_time: datetime | None
+    hold_seconds: int
+    max_per_user: int | None
+    sizes: list[dict[str, Any]]
+    version: int
+    next_expiry_at: datetime | None
+    recent_purchases: list[dict[str, Any]]
+    status: str
+    overdue: bool
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    id: int
+    username: str
+
+
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """What one expire_due call did, and when the next hold is due (None: no hold is live)."""
+
+    expired: int
+    next_due_at: datetime | None
+    server_time: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    events_waiting: int
+    oldest_event_seconds: float
+    overdue_holds: int
+    oldest_overdue_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class HoldLeft(Hold):
+    """A hold with the seconds it is still good for (0 unless ACTIVE)."""
+
+    seconds_left: float

@@ -1,0 +1,76 @@
+"""Every environment variable that Holdfast reads, with unit and default. `.env.example` and README list the same."""
+
+from functools import lru_cache
+from typing import Literal
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Read once for each process, from the environment and from `.env` beside the project."""
+
+    model_config = SettingsConfigDict(env_file=".env", env_ignore_empty=True, extra="ignore")
+
+    # Which environment this is. Set by Vercel and Lambda; HOLDFAST_ENV overrides both, for other hosts.
+    holdfast_env: Literal["development", "production"] | None = None
+    vercel_env: str | None = None
+    aws_lambda_function_name: str | None = None
+    vercel_git_commit_sha: str = "unknown"
+
+    database_url: str = "postgresql://localhost:5432/holdfast"
+    database_url_unpooled: str | None = None
+    database_pool_max: int = Field(10, ge=1)
+    # Time a request may spend on the database: waiting for a connection, connecting, retries and all.
+    database_timeout_ms: int = Field(2500, ge=100)
+
+    pusher_app_id: str | None = None
+    pusher_key: str | None = None
+    pusher_secret: str | None = None
+    pusher_cluster: str = "mt1"
+    # Only for a Pusher-compatible server of one's own, such as soketi.
+    pusher_host: str | None = None
+    pusher_port: int | None = None
+    pusher_use_tls: bool = True
+    # Where browsers find that server, when it is not where functions find it.
+    pusher_client_host: str | None = None
+    pusher_client_port: int | None = None
+    publish_timeout_ms: int = Field(2000, ge=100)
+
+    stock_update_gap_ms: int = Field(250, ge=0)
+    event_lease_seconds: int = Field(5, ge=1)
+    # How long a request's background task goes on delivering; on Lambda it delays the reply, so 500 ms there.
+    delivery_budget_ms: int = Field(1500, ge=0)
+    lambda_delivery_budget_ms: int = Field(500, ge=0)
+
+    sweep_budget_seconds: float = Field(65, ge=0)
+    sweep_batch: int = Field(1000, ge=1, le=10_000)
+
+    auth_mode: Literal["trusted"] | None = None
+    admin_token: str | None = None
+    cron_secret: str | None = None
+    # Comma-separated origins, or *. Empty: * in development, none in production.
+    cors_origins: str = ""
+    log_level: str = "INFO"
+
+    @property
+    def is_production(self) -> bool:
+        """Anything that the public can reach: Vercel's production and preview deployments, Lambda, or as set."""
+        if self.holdfast_env is not None:
+            return self.holdfast_env == "production"
+        return self.vercel_env in ("production", "preview") or self.on_lambda
+
+    @property
+    def on_lambda(self) -> bool:
+        return self.aws_lambda_function_name is not None
+
+    @property
+    def allowed_origins(self) -> list[str]:
+        listed = [origin.strip() for origin in self.cors_origins.split(",") if origin.strip()]
+        return listed or ([] if self.is_production else ["*"])
+
+
+@lru_cache
+def settings() -> Settings:
+    """The process's settings. Tests that change the environment call `settings.cache_clear()`."""
+    return Settings()

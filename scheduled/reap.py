@@ -1,0 +1,57 @@
+"""The sweep: expires due holds and delivers what is left in the outbox. Garbage collection: no sale depends on it."""
+
+import time
+from datetime import datetime
+
+from lib import events, inventory, trace
+from lib.models import Sweep
+from lib.records import Swept
+from lib.settings import settings
+
+# While holds are live it looks again at least this often: a hold with a nearer deadline may have been made meanwhile.
+MAX_PAUSE_SECONDS = 1.0
+# A deadline that has just passed on this process's clock may need an instant more on the database's.
+MIN_PAUSE_SECONDS = 0.05
+
+
+def sweep(budget_seconds: float | None = None) -> Sweep:
+    """Sweep until the budget is spent, or until no hold is live and no event waits, so that the database can sleep.
+
+    Runs may overlap, come late or come twice: all harmless.
+    """
+    until = time.monotonic() + (settings().sweep_budget_seconds if budget_seconds is None else budget_seconds)
+    # A sweep lasts longer than any request may: each of its calls has a time limit of its own.
+    token = trace.current.set(None)
+    try:
+        return _sweep_until(until)
+    finally:
+        trace.current.reset(token)
+
+
+def _sweep_until(until: float) -> Sweep:
+    expired = published = sweeps = 0
+    next_due_at: datetime | None = None
+    inventory.forget_keys()
+    while True:
+        swept = inventory.expire_due(settings().sweep_batch)
+        expired += swept.expired
+        published += events.deliver(min(1.0, max(0.0, until - time.monotonic())))
+        sweeps += 1
+        next_due_at = swept.next_due_at
+        idle = next_due_at is None and inventory.health().events_waiting == 0
+        left = until - time.monotonic()
+        if idle or left <= 0:
+            break
+        time.sleep(min(left, _pause_seconds(swept)))
+    trace.log("sweep.done", expired=expired, published=published, sweeps=sweeps)
+    return Sweep(expired=expired, published=published, sweeps=sweeps, next_due_at=next_due_at)
+
+
+def _pause_seconds(swept: Swept) -> float:
+    """Until the next deadline; not at all while a full batch suggests that more is due."""
+    if swept.expired >= settings().sweep_batch:
+        return 0.0
+    if swept.next_due_at is None:
+        return MAX_PAUSE_SECONDS
+    to_deadline = (swept.next_due_at - swept.server_time).total_seconds()
+    return min(MAX_PAUSE_SECONDS, max(MIN_PAUSE_SECONDS, to_deadline))
