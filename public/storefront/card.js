@@ -74,6 +74,7 @@ export function createCard({ client, session, who }, first) {
     ui.offer.hidden = phase !== 'none' && phase !== 'asking';
     ui.hold.hidden = phase !== 'held' && phase !== 'buying';
     ui.receipt.hidden = phase !== 'bought';
+    if (held?.size) sizes.choose(held.size);
     if (!ui.hold.hidden) drawHold(held, phase);
     if (phase === 'bought') drawReceipt(ui, drop, held);
     tick();

@@ -12,7 +12,7 @@ function randomFrom(text) {
   };
 }
 
-const HUES = [164, 28, 205, 12, 48, 262, 338, 140];
+const HUES = [164, 24, 205, 12, 36, 262, 338, 188];
 const COILS = 3;
 const TURNS = 6;
 
