@@ -41,7 +41,8 @@ export function createCard({ client, session, who }, first) {
   /** A button that vanishes must not take the keyboard's place on the page with it. */
   async function moveFocus(done) {
     await done;
-    if (document.activeElement !== document.body) return;
+    const active = document.activeElement;
+    if (active !== document.body && !active.closest('[hidden]')) return;
     const places = { none: ui.reserve, held: ui.purchase, bought: ui.receipt };
     places[hold.state.phase]?.focus({ preventScroll: true });
   }
