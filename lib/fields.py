@@ -6,7 +6,15 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, PlainSerializer, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BeforeValidator,
+    Field,
+    PlainSerializer,
+    StringConstraints,
+    WithJsonSchema,
+)
 
 MAX_ID = 2**63 - 1
 MAX_STOCK = 1_000_000
@@ -68,10 +76,14 @@ def _path_id(value: object) -> object:
 Id = Annotated[int, Field(strict=True, ge=1, le=MAX_ID)]
 PathId = Annotated[int, BeforeValidator(_path_id), Field(ge=1, le=MAX_ID)]
 Name = Annotated[
-    str, Field(strict=True), AfterValidator(str.strip), AfterValidator(_plain_text), Field(min_length=1, max_length=200)
+    str,
+    StringConstraints(strict=True, strip_whitespace=True, min_length=1, max_length=200),
+    AfterValidator(_plain_text),
 ]
 SizeLabel = Annotated[
-    str, Field(strict=True), AfterValidator(str.strip), AfterValidator(_plain_text), Field(min_length=1, max_length=40)
+    str,
+    StringConstraints(strict=True, strip_whitespace=True, min_length=1, max_length=40),
+    AfterValidator(_plain_text),
 ]
 WantedSize = Annotated[str, Field(strict=True, max_length=200), AfterValidator(_plain_text)]
 Units = Annotated[int, Field(strict=True, ge=1, le=MAX_STOCK)]

@@ -11,6 +11,7 @@ from typing import Any
 from fastapi import BackgroundTasks, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel
+from pydantic.alias_generators import to_camel
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
@@ -179,11 +180,11 @@ async def _on_invalid_request(request: Request, error: Exception) -> Response:
 
 
 def _field(location: Sequence[int | str]) -> str:
-    return ".".join(str(part) for part in location if part not in ("body", "path", "query", "header"))
+    return ".".join(to_camel(str(part)) for part in location if part not in ("body", "path", "query", "header"))
 
 
 def _message(item: dict[str, Any]) -> str:
-    if item["type"] == "model_attributes_type":
+    if item["type"] == "model_attributes_type" or (item["type"] == "missing" and item["loc"] == ("body",)):
         return "the body must be a JSON object, sent with Content-Type: application/json"
     return str(item["msg"]).removeprefix("Value error, ")
 

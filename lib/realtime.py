@@ -113,3 +113,10 @@ def _client() -> "pusher.Pusher":
                 **own_server,
             )
         return _made
+
+
+def close() -> None:
+    """Forget the client and its connection; the next publish makes a new one."""
+    global _made
+    with _make_lock:
+        _made = None
