@@ -57,7 +57,10 @@ class Database:
         """Promise 1 for every drop and size, and what follows from it, from the rows themselves."""
         for drop_id, size, total, available, held, purchased in self.rows(CONSERVED):
             assert total == available + held + purchased, (drop_id, size, total, available, held, purchased)
-        totals = "select count(*) from drops d where total_stock <> (select sum(total_stock) from drop_sizes z where z.drop_id = d.id)"
+        totals = """
+            select count(*) from drops d
+            where total_stock <> (select sum(z.total_stock) from drop_sizes z where z.drop_id = d.id)
+        """
         assert self.value(totals) == 0
         assert self.value("select count(*) from stock_stripes where available < 0") == 0
         bought = "select count(*) from reservations where status = 'PURCHASED'"
