@@ -281,6 +281,8 @@ class DropClient {
     if (this.#closed) return;
     try {
       await this.#snapshots.all();
+      // The shop answers again, so the channel's long wait has no reason any more.
+      if (this.#failures > 0) this.#channel?.hurry();
       this.#failures = 0;
     } catch {
       this.#failures += 1;

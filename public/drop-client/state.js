@@ -65,9 +65,13 @@ function stockOf(drop) {
   return { version: drop.version, availableStock: drop.availableStock, sizes, complete: true };
 }
 
-/** @param {Entry} entry @param {Drop} drop @param {SnapshotSource} source @returns {Entry} */
-export function applySnapshot(entry, drop, source) {
+/** A drop without sizes keeps its units under a size named '', which is nobody's choice. */
+const isNamed = ({ size }) => size !== '';
+
+/** @param {Entry} entry @param {Drop} snapshot @param {SnapshotSource} source @returns {Entry} */
+export function applySnapshot(entry, snapshot, source) {
   const known = entry.drop;
+  const drop = { ...snapshot, sizes: snapshot.sizes.filter(isNamed) };
   if (known && drop.version < known.version) return entry;
   if (known && drop.version === known.version && isOlder(source, entry.source)) return entry;
   const stockIsNewer = !entry.stock || drop.version >= entry.stock.version;
@@ -89,7 +93,7 @@ export function applySnapshot(entry, drop, source) {
 export function applyStockUpdate(entry, event) {
   if (entry.stock && event.version <= entry.stock.version) return entry;
   const sizes = new Map(entry.stock?.sizes);
-  for (const { size, availableStock } of event.sizes ?? []) sizes.set(size, availableStock);
+  for (const { size, availableStock } of (event.sizes ?? []).filter(isNamed)) sizes.set(size, availableStock);
   const stock = {
     version: event.version,
     availableStock: event.availableStock,

@@ -63,6 +63,13 @@ test('sizes follow events, and a snapshot is asked for when an event leaves them
   assert.equal(needsSnapshot(applySnapshot(untold, aDrop({ sizes, version: 3 }), from(2))), false);
 });
 
+test('the unnamed size of a drop without sizes is not offered, and no event waits for it', () => {
+  const entry = known({ sizes: [{ size: '', totalStock: 10, availableStock: 10 }] });
+  assert.deepEqual(viewOf(entry, NOW).sizes, []);
+  const told = applyStockUpdate(entry, { availableStock: 9, version: 2, sizes: [{ size: '', availableStock: 9 }] });
+  assert.equal(needsSnapshot(applyStockUpdate(told, { availableStock: 8, version: 3 })), false);
+});
+
 test('the feed keeps the newest three and shows no purchase twice', () => {
   const bought = (purchaseId) => ({
     userId: purchaseId, username: `u${purchaseId}`, timestamp: `2026-06-01T11:00:0${purchaseId}Z`, purchaseId,
