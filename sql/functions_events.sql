@@ -147,10 +147,15 @@ begin
 end
 $$;
 
+-- Rows that somebody else has locked are left: their lease had run out, and the new holder of it acks or folds them. Waiting
+-- for them could deadlock with a claim that folds several drops.
 create or replace function ack_events(p_ids bigint[]) returns void
 language sql
 set enable_seqscan = off
-as $$ delete from outbox o where o.id = any (p_ids) $$;
+as $$
+  delete from outbox o
+  where o.id in (select i.id from outbox i where i.id = any (p_ids) for update skip locked)
+$$;
 
 -- What /api/health tells.
 create or replace function health(
