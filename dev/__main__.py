@@ -32,9 +32,7 @@ def _on_signal(_number: int, _frame: object) -> None:
 def read_port() -> int:
     text = os.environ.get("PORT", str(DEFAULT_PORT))
     if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= 65535:
-        raise StackError(
-            f"PORT is {text!r}; it must be a number from 1 to 65535, for example: make dev PORT=4001."
-        )
+        raise StackError(f"PORT is {text!r}; it must be a number from 1 to 65535, for example: make dev PORT=4001.")
     return int(text)
 
 
@@ -42,9 +40,7 @@ def check(port: int) -> None:
     """Raise StackError for what is missing, before anything is started."""
     require_node()
     if not is_free(port):
-        raise StackError(
-            f"Port {port} is taken; stop what uses it, or choose another: make dev PORT={port + 1}."
-        )
+        raise StackError(f"Port {port} is taken; stop what uses it, or choose another: make dev PORT={port + 1}.")
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import uvicorn
@@ -62,9 +62,9 @@ class Pages(StaticFiles):
 class Gateway:
     """The ASGI app. Files first, then functions by their own path, then rewrites: Vercel's order."""
 
-    def __init__(self, root: Path = ROOT) -> None:
+    def __init__(self, root: Path = ROOT, functions: Mapping[str, ASGIApp] | None = None) -> None:
         self.routes = routing.load(root)
-        self.functions = load_functions(self.routes.functions)
+        self.functions = load_functions(self.routes.functions) if functions is None else functions
         (root / "public").mkdir(exist_ok=True)
         self.pages = Pages(root / "public", self.routes.clean_urls)
 

@@ -64,9 +64,7 @@ def soketi_command() -> tuple[Path, Path]:
     """(node, server.js) that run soketi; installs what is missing."""
     server = DEV / "node_modules" / "@soketi" / "soketi" / "bin" / "server.js"
     system_node = require_node()
-    bundled = (
-        os.environ.get("HOLDFAST_DEV_BUNDLED_NODE") == "1" or node_major(system_node) not in SOKETI_NODES
-    )
+    bundled = os.environ.get("HOLDFAST_DEV_BUNDLED_NODE") == "1" or node_major(system_node) not in SOKETI_NODES
     with _locked(DEV):
         wanted = "soketi-node20" if bundled else "soketi"
         if not (_is_current(DEV, wanted) or _is_current(DEV, "soketi-node20")):

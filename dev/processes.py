@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
 import signal
@@ -65,7 +66,7 @@ class Guard:
         self._tell(f"-{group}")
 
     def close(self) -> None:
-        """End the guard itself. Only when every child has been stopped."""
+        """End the guard, which ends what is still watched first."""
         with self._lock:
             process, self._process = self._process, None
         if process is not None and process.stdin is not None and self._owner == os.getpid():
@@ -74,6 +75,7 @@ class Guard:
 
 
 guard = Guard()
+atexit.register(guard.close)
 
 
 class Child:
@@ -181,9 +183,7 @@ def unprivileged_user() -> str | None:
         with contextlib.suppress(KeyError):
             if pwd.getpwnam(name).pw_uid != 0:
                 return name
-    raise StackError(
-        "Running as root needs a user `nobody` to run Postgres as; create it, or run as yourself."
-    )
+    raise StackError("Running as root needs a user `nobody` to run Postgres as; create it, or run as yourself.")
 
 
 def let_through(path: Path) -> None:

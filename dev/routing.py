@@ -11,9 +11,7 @@ from urllib.parse import parse_qsl, quote, unquote, urlencode
 
 from dev.processes import StackError
 
-_TOKEN = re.compile(
-    r":(?P<name>\w+)(?P<star>\*)?|(?P<group>\((?:[^()\\]|\\.|\([^()]*\))*\))|(?P<text>[^:(]+)"
-)
+_TOKEN = re.compile(r":(?P<name>\w+)(?P<star>\*)?|(?P<group>\((?:[^()\\]|\\.|\([^()]*\))*\))|(?P<text>[^:(]+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,12 +111,9 @@ def load(root: Path) -> Routes:
         raise StackError(f"vercel.json cannot be read: {error}.") from error
     functions = find_functions(root / "api")
     rewrites = [
-        Rewrite(compile_source(rule["source"]), rule["destination"].strip("/"))
-        for rule in config.get("rewrites", [])
+        Rewrite(compile_source(rule["source"]), rule["destination"].strip("/")) for rule in config.get("rewrites", [])
     ]
-    for name in [rewrite.function for rewrite in rewrites] + [
-        c["path"].strip("/") for c in config.get("crons", [])
-    ]:
+    for name in [rewrite.function for rewrite in rewrites] + [c["path"].strip("/") for c in config.get("crons", [])]:
         if name not in functions:
             raise StackError(f"vercel.json sends requests to /{name}, but there is no {name}.py.")
     header_rules = [
@@ -130,7 +125,5 @@ def load(root: Path) -> Routes:
 
 def _merge(query_string: str, parameters: dict[str, str | None]) -> str:
     own = {name for name, _ in parse_qsl(query_string, keep_blank_values=True)}
-    added = {
-        name: unquote(value) for name, value in parameters.items() if value is not None and name not in own
-    }
+    added = {name: unquote(value) for name, value in parameters.items() if value is not None and name not in own}
     return "&".join(part for part in (query_string, urlencode(added, quote_via=quote)) if part)

@@ -93,9 +93,7 @@ class Soketi:
         with self._lock:
             if not self.is_running():
                 self._child = self._spawn()
-                threading.Thread(
-                    target=self._watch, args=(self._child,), name="soketi-watchdog", daemon=True
-                ).start()
+                threading.Thread(target=self._watch, args=(self._child,), name="soketi-watchdog", daemon=True).start()
         return self
 
     def stop(self) -> None:

@@ -7,6 +7,7 @@ table in use.
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -32,7 +33,7 @@ def apply(path: Path, url: str) -> str:
         "--single-transaction",
     ]
     result = subprocess.run(
-        [*command, f"--dbname={url}", f"--file={path.relative_to(ROOT)}"],
+        [*command, f"--dbname={url}", f"--file={os.path.relpath(path, ROOT)}"],
         cwd=ROOT,
         env={"PGOPTIONS": "--client-min-messages=warning"},
         stdin=subprocess.DEVNULL,

@@ -14,9 +14,9 @@ from pathlib import Path
 from dotenv import dotenv_values
 from watchfiles import watch
 
-from dev.npm import ROOT, ensure_vendor
+from dev.npm import ROOT, ensure_vendor, soketi_command
 from dev.pgbouncer import PgBouncer
-from dev.ports import HOST, accepts, first_free, wait_until
+from dev.ports import HOST, accepts, first_free, one_at_a_time, wait_until
 from dev.postgres import Postgres
 from dev.processes import Child, StackError, guard, say
 from dev.soketi import Soketi
@@ -42,12 +42,9 @@ class Stack:
 
     def __init__(self, port: int, local: Path) -> None:
         self.port, self.local = port, local
-        self.postgres = Postgres(local / "postgres", first_free(POSTGRES_PORT))
+        self.postgres = Postgres(local / "postgres")
         self.pooler: PgBouncer | None = None
-        self.soketi = Soketi(
-            first_free(SOKETI_PORT),
-            on_restart=lambda message: say(f"note: {message}"),
-        )
+        self.soketi = Soketi(on_restart=lambda message: say(f"note: {message}"))
         self._gateway: Child | None = None
         self._sweeper: Sweeper | None = None
         self._cron_secret = secrets.token_urlsafe(24)
@@ -60,7 +57,23 @@ class Stack:
 
     def start(self) -> None:
         """Start every part. Raises StackError at the first that does not."""
+        say("==> browser libraries and soketi")
+        ensure_vendor()
+        soketi_command()
+        with one_at_a_time():
+            self._start_servers()
+        self._migrate()
+        say("==> demo data")
+        self._run("dev.seed")
+        say("==> functions and pages")
+        self._start_gateway()
+        self._watch()
+        self._sweeper = Sweeper(self.port, self.environment()["CRON_SECRET"], lambda message: say(f"note: {message}"))
+        self._sweeper.start()
+
+    def _start_servers(self) -> None:
         say(f"==> Postgres, data in {_short(self.postgres.data_dir)}")
+        self.postgres.port = first_free(POSTGRES_PORT)
         self.postgres.start()
         self.postgres.create_database(DATABASE)
         if PgBouncer.available():
@@ -70,19 +83,8 @@ class Stack:
             say("==> no PgBouncer on this machine: functions use Postgres directly, production uses a pooler")
             say("    to have one here too: apt-get install pgbouncer, or brew install pgbouncer")
         say("==> soketi, the local Pusher server")
+        self.soketi.port = first_free(SOKETI_PORT)
         self.soketi.start()
-        say("==> browser libraries")
-        ensure_vendor()
-        self._migrate()
-        say("==> demo data")
-        self._run("dev.seed")
-        say("==> functions and pages")
-        self._start_gateway()
-        self._watch()
-        self._sweeper = Sweeper(
-            self.port, self.environment()["CRON_SECRET"], lambda message: say(f"note: {message}")
-        )
-        self._sweeper.start()
 
     def ready_message(self) -> str:
         pooled = f" (pooled: {self.pooler.url(DATABASE)})" if self.pooler else ""
@@ -140,16 +142,12 @@ class Stack:
         """Run a module of this project to its end, its output on ours. Raises StackError if it fails."""
         result = subprocess.run([sys.executable, "-m", module], cwd=ROOT, env=self.environment())
         if result.returncode != 0:
-            raise StackError(
-                f"`python -m {module}` failed (exit code {result.returncode}); see its message above."
-            )
+            raise StackError(f"`python -m {module}` failed (exit code {result.returncode}); see its message above.")
 
     def _start_gateway(self) -> None:
         command = [sys.executable, "-m", "dev.gateway", str(self.port)]
         child = self._gateway = Child("api", command, cwd=ROOT, env=self.environment(), on_line=_print_line)
-        wait_until(
-            lambda: accepts(self.port) or not child.is_running(), GATEWAY_READY_SECONDS, POLL_SECONDS / 2
-        )
+        wait_until(lambda: accepts(self.port) or not child.is_running(), GATEWAY_READY_SECONDS, POLL_SECONDS / 2)
         if not child.is_running() or not accepts(self.port):
             child.kill()
             raise StackError("The functions did not start; see the message above.")
@@ -162,9 +160,7 @@ class Stack:
             parts.append(("The process of the functions", self._gateway))
         for name, part in parts:
             if not part.is_running():
-                raise StackError(
-                    f"{name} stopped by itself, so everything stops; start again with: make dev."
-                )
+                raise StackError(f"{name} stopped by itself, so everything stops; start again with: make dev.")
 
     def _reload(self, paths: set[str]) -> None:
         names = ", ".join(sorted(_short(Path(path)) for path in paths))
@@ -185,9 +181,7 @@ class Stack:
         trees = [ROOT / name for name in WATCHED_TREES if (ROOT / name).is_dir()]
         folders = [ROOT / name for name in WATCHED_FOLDERS]
         for paths, recursive in ((trees, True), (folders, False)):
-            threading.Thread(
-                target=self._watch_paths, args=(paths, recursive), name="watch", daemon=True
-            ).start()
+            threading.Thread(target=self._watch_paths, args=(paths, recursive), name="watch", daemon=True).start()
 
     def _watch_paths(self, paths: Iterable[Path], recursive: bool) -> None:
         try:
