@@ -163,9 +163,14 @@ class DropClient {
    * @returns {Promise<{reservation: Reservation, secondsLeft: number}>}
    * @throws {DropError}
    */
-  reservation(reservationId, { userId } = {}) {
+  async reservation(reservationId, { userId } = {}) {
     const query = userId === undefined ? '' : `?userId=${encodeURIComponent(userId)}`;
-    return this.#calls.persist('GET', `/api/reservations/${reservationId}${query}`);
+    const sentAt = this.#clock.localNow();
+    const reply = await this.#calls.persist('GET', `/api/reservations/${reservationId}${query}`);
+    // The deadline less what is left is the server's time, and finer than any Date header.
+    const time = Date.parse(reply.reservation.expires_at) - reply.secondsLeft * 1000;
+    if (reply.secondsLeft > 0) this.#clock.learnExact(time, sentAt, this.#clock.localNow());
+    return reply;
   }
 
   /** A new user by name; DropError `username_taken` if it is not free. @param {string} username */
