@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -80,6 +81,10 @@ class Gateway:
         page = await self.pages.find(scope)
         if page is not None:
             await page(scope, receive, send)
+            return
+        if self.routes.clean_urls and re.fullmatch(r"/api/.+\.py", scope["path"]):
+            # The clean URL of a function too; 308 keeps method and body.
+            await RedirectResponse(scope["path"].removesuffix(".py"), status_code=308)(scope, receive, send)
             return
         target = self.routes.resolve(scope["path"], scope["query_string"].decode("latin-1"))
         if target is None:

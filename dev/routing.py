@@ -48,7 +48,7 @@ class Routes:
 
         A rewrite's parameters join the query, where the client's own value wins, as on Vercel.
         """
-        own = path.strip("/").removesuffix(".py")
+        own = path.strip("/")
         if own in self.functions:
             return Target(own, query_string)
         for rewrite in self.rewrites:
@@ -88,7 +88,7 @@ def compile_source(source: str) -> re.Pattern[str]:
             pattern += f"(?P<{token['name']}>[^/]+)"
         else:
             pattern += token["group"] or re.escape(token["text"])
-    return re.compile(pattern + "/?", re.IGNORECASE)
+    return re.compile(pattern)
 
 
 def find_functions(api: Path) -> frozenset[str]:

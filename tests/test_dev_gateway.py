@@ -61,7 +61,6 @@ def gateway(tmp_path: Path) -> Iterator[TestClient]:
         ("/api/health", "api/health", {}),
         ("/api/openapi.json", "api/docs", {}),
         ("/api/cron/reap", "api/cron/reap", {}),
-        ("/api/reserve.py", "api/reserve", {}),
         ("/api", "api/docs", {}),
         ("/api/no/such/route", "api/docs", {"path": "no/such/route"}),
         ("/api/reserve/3/x", "api/docs", {"path": "reserve/3/x"}),
@@ -83,6 +82,7 @@ def test_pages_are_served_as_on_vercel(gateway: TestClient) -> None:
     assert gateway.get("/", headers={"If-None-Match": page.headers["etag"]}).status_code == 304
     assert gateway.get("/admin").text == "the desk"
     assert gateway.get("/admin.html", follow_redirects=False).headers["location"] == "/admin"
+    assert gateway.post("/api/users.py", follow_redirects=False).headers["location"] == "/api/users"
     assert gateway.get("/nothing").status_code == 404
     assert gateway.get("/../vercel.json").status_code == 404
     assert "content-security-policy" not in gateway.get("/api/drops").headers
