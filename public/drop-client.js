@@ -1,6 +1,5 @@
 /**
- * Live drops for any page: `import { connect } from './drop-client.js'`, with pusher-js loaded before it.
- *
+ * Live drops for any page, with pusher-js loaded before it.
  *     const client = connect({ api: 'https://shop.example' });
  *     const stop = client.watchDrop(1, (drop) => render(drop));
  *     const { reservation } = await client.reserve(1, { userId: 7, size: '42' });
@@ -14,21 +13,18 @@ import { createChannel } from './drop-client/channel.js';
 import { createClock } from './drop-client/clock.js';
 import { createSnapshots } from './drop-client/snapshots.js';
 import { createStore } from './drop-client/store.js';
-import { TIMING } from './drop-client/timing.js';
+import { CATCH_UP_ATTEMPTS, MANY_FAILURES, spread, TIMING } from './drop-client/timing.js';
 import { createEmitter, createTimers } from './drop-client/util.js';
 
 export { DropError };
 
 /**
  * @typedef {import('./drop-client/state.js').Drop} Drop
+ * @typedef {import('./drop-client/calls.js').Reservation} Reservation
+ * @typedef {import('./drop-client/calls.js').Purchase} Purchase
  * @typedef {'live'|'polling'|'offline'} ConnectionState
- * @typedef {{id: number, userId: number, dropId: number, size: string|null, status: string, expires_at: string}} Reservation
- * @typedef {{id: number, reservationId: number, userId: number, dropId: number, size: string|null, price: number,
- *   currency: string, timestamp: string}} Purchase
  */
 
-const MANY_FAILURES = 40;
-const CATCH_UP_ATTEMPTS = 8;
 
 /**
  * @param {object} [options]
@@ -66,8 +62,6 @@ class DropClient {
     this.#store = createStore(() => this.serverNow());
     this.#snapshots = createSnapshots(this.#calls, this.#store);
   }
-
-  // ---- watching ----
 
   /**
    * Follow a list of drops, as GET /api/drops gives it.
@@ -163,14 +157,9 @@ class DropClient {
    * @returns {Promise<{reservation: Reservation, secondsLeft: number}>}
    * @throws {DropError}
    */
-  async reservation(reservationId, { userId } = {}) {
+  reservation(reservationId, { userId } = {}) {
     const query = userId === undefined ? '' : `?userId=${encodeURIComponent(userId)}`;
-    const sentAt = this.#clock.localNow();
-    const reply = await this.#calls.persist('GET', `/api/reservations/${reservationId}${query}`);
-    // The deadline less what is left is the server's time, and finer than any Date header.
-    const time = Date.parse(reply.reservation.expires_at) - reply.secondsLeft * 1000;
-    if (reply.secondsLeft > 0) this.#clock.learnExact(time, sentAt, this.#clock.localNow());
-    return reply;
+    return this.#calls.persist('GET', `/api/reservations/${reservationId}${query}`);
   }
 
   /** A new user by name; DropError `username_taken` if it is not free. @param {string} username */
@@ -187,8 +176,6 @@ class DropClient {
   #afterwards(dropId) {
     if (this.#state !== 'live') this.#catchUp(dropId, this.#timing.spreadMs);
   }
-
-  // ---- keeping up ----
 
   start() {
     this.#openChannel();
@@ -213,10 +200,6 @@ class DropClient {
     this.#timers.set('refresh', 0, () => this.#refresh());
   };
 
-  #spread(delay) {
-    return delay * (0.8 + Math.random() * 0.4);
-  }
-
   async #openChannel() {
     const Pusher = this.#Pusher ?? globalThis.Pusher;
     try {
@@ -240,7 +223,7 @@ class DropClient {
   #reopenChannelLater(delay = this.#timing.realtimeMs) {
     this.#channel = null;
     this.#updateState();
-    this.#timers.set('channel', this.#spread(delay), () => this.#openChannel());
+    this.#timers.set('channel', spread(delay), () => this.#openChannel());
   }
 
   #follow() {
@@ -276,7 +259,7 @@ class DropClient {
       const known = await this.#snapshots.drop(dropId).catch(() => false);
       if (known) this.#follow();
       if (this.#store.lacks(dropId) && attempt < CATCH_UP_ATTEMPTS) {
-        this.#catchUp(dropId, this.#spread(this.#timing.spreadMs * 1.6 ** attempt), attempt + 1);
+        this.#catchUp(dropId, spread(this.#timing.spreadMs * 1.6 ** attempt), attempt + 1);
       }
     });
   }
@@ -295,7 +278,7 @@ class DropClient {
     if (this.#closed) return;
     this.#follow();
     this.#updateState();
-    this.#timers.set('refresh', again ? this.#timing.settleMs : this.#spread(this.#pause()), () => this.#refresh());
+    this.#timers.set('refresh', again ? this.#timing.settleMs : spread(this.#pause()), () => this.#refresh());
   }
 
   #pause() {
@@ -312,7 +295,7 @@ class DropClient {
     else if (this.#snapshots.seen()) this.#state = 'polling';
     if (this.#state === before) return;
     // The appointment for the safety snapshot is far too late once events have stopped.
-    if (before === 'live') this.#timers.set('refresh', this.#spread(this.#timing.pollMs), () => this.#refresh());
+    if (before === 'live') this.#timers.set('refresh', spread(this.#timing.pollMs), () => this.#refresh());
     this.#emitter.emit('state', this.#state);
   }
 }

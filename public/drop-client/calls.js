@@ -3,6 +3,12 @@
  * DropError and repeats what is worth repeating. Every call of the API is idempotent, so a lost reply is asked for again.
  */
 
+/**
+ * @typedef {{id: number, userId: number, dropId: number, size: string|null, status: string, expires_at: string}} Reservation
+ * @typedef {{id: number, reservationId: number, userId: number, dropId: number, size: string|null, price: number,
+ *   currency: string, timestamp: string}} Purchase
+ */
+
 const TIMEOUT_MS = 8000;
 const ATTEMPTS = 5;
 const FIRST_DELAY_MS = 250;
@@ -56,6 +62,13 @@ function isFresh(headers) {
   return Number(headers.get('Age') ?? 0) === 0 && !/HIT|STALE/.test(headers.get('X-Vercel-Cache') ?? '');
 }
 
+/** The server's time to the millisecond, where a reply tells it. */
+function exactTime(json) {
+  if (json?.serverTime) return Date.parse(json.serverTime);
+  // A hold's deadline less what is left of it is the time at which it was looked at.
+  return json?.secondsLeft > 0 ? Date.parse(json.reservation.expires_at) - json.secondsLeft * 1000 : NaN;
+}
+
 const sleepFor = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 /**
@@ -88,7 +101,7 @@ export function createCalls({ api, fetch, headers = () => ({}), clock, sleep = s
       const date = Date.parse(response.headers.get('Date') ?? '');
       const receivedAt = clock.localNow();
       if (isFresh(response.headers)) clock.learnDate(date, sentAt, receivedAt);
-      clock.learnExact(Date.parse(json?.serverTime ?? ''), sentAt, receivedAt);
+      clock.learnExact(exactTime(json), sentAt, receivedAt);
       return { response, json, date: Number.isNaN(date) ? null : date };
     } catch {
       throw new DropError({ code: 'network', detail: 'The shop could not be reached.' });

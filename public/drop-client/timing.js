@@ -13,3 +13,10 @@ export const TIMING = {
   /** Viewers are spread over this time when an event makes all of them ask. */
   spreadMs: 300,
 };
+
+/** Failed polls, about a minute of them, after which the client asks less often. */
+export const MANY_FAILURES = 40;
+export const CATCH_UP_ATTEMPTS = 8;
+
+/** Somewhat less or more, so that not all viewers ask at once. @param {number} delay */
+export const spread = (delay) => delay * (0.8 + Math.random() * 0.4);

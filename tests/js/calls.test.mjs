@@ -80,6 +80,17 @@ test('the clock narrows the offset from whole seconds and takes exact times', ()
   assert.ok(Math.abs(clock.now() - server()) <= 10);
 });
 
+test('the seconds left of a hold tell the server\'s time', async () => {
+  const { shop } = callsWith();
+  const clock = createClock();
+  const calls = createCalls({ api: '', fetch: shop.fetch, clock });
+  shop.scripted = [() => new Response(JSON.stringify({
+    reservation: { expires_at: new Date(Date.now() + 90_000).toISOString() }, secondsLeft: 30,
+  }))];
+  await calls.persist('GET', '/api/reservations/1');
+  assert.ok(Math.abs(clock.now() - (Date.now() + 60_000)) < 100);
+});
+
 test('the clock follows when the local clock is set', () => {
   let local = 0;
   const clock = createClock(() => local);
