@@ -17,7 +17,6 @@ import { CATCH_UP_ATTEMPTS, MANY_FAILURES, spread, TIMING } from './drop-client/
 import { createEmitter, createTimers } from './drop-client/util.js';
 
 export { DropError };
-
 /**
  * @typedef {import('./drop-client/state.js').Drop} Drop
  * @typedef {import('./drop-client/calls.js').Reservation} Reservation
@@ -54,7 +53,6 @@ class DropClient {
   #timers = createTimers();
   #emitter = createEmitter();
   #closed = false;
-
   constructor({ api, Pusher, fetch, headers, timing }) {
     this.#Pusher = Pusher;
     this.#timing = timing;
