@@ -17,7 +17,10 @@
 -- empty tables. The hot functions therefore forbid sequential and bitmap scans, and their queries leave one index
 -- each: the buyer's own hold only one_live_hold_per_user; due holds only due_holds (the query repeats the index's
 -- `expires_at < 'infinity'`, and `drop_id + 0` keeps the other index out). Comparisons use variables: a volatile
--- function in a condition cannot be an index condition.
+-- function in a condition cannot be an index condition. force_generic_plan: with one index to choose there is nothing to
+-- plan anew, yet Postgres would plan the due look-up at every call (40 microseconds of a refusal's 145), because a
+-- time known to be in the past looks cheaper to it. Functions that only other functions here call have no settings of
+-- their own: they run under their caller's.
 
 -- The one source of time. Tests replace it to move the clock.
 create or replace function clock() returns timestamptz
@@ -28,8 +31,6 @@ as $$ select clock_timestamp() $$;
 create or replace function expire_locked(p_stripes stock_stripes[], p_now timestamptz, p_limit integer)
 returns integer
 language plpgsql
-set enable_seqscan = off
-set enable_bitmapscan = off
 as $$
 declare
   v_expired integer;
@@ -68,19 +69,25 @@ create or replace function reserve(
 language plpgsql
 set enable_seqscan = off
 set enable_bitmapscan = off
+set plan_cache_mode = force_generic_plan
 set lock_timeout = '2s'
 as $$
 declare
-  v_drop drops;
-  v_size drop_sizes;
-  v_stripe stock_stripes;
+  v_asked record;
+  v_stripe integer;
 begin
-  select * into v_drop from drops d where d.id = p_drop;
+  server_time := clock();
+  select d.drop_start_time, d.hold_seconds, d.max_per_user, refusal(d, server_time) as refusal,
+         z.size, z.stripes, u.id as user_id
+  into v_asked
+  from drops d
+  left join drop_sizes z on z.drop_id = d.id and z.size = coalesce(p_size, '')
+  left join users u on u.id = p_user
+  where d.id = p_drop;
   if not found then outcome := 'drop_not_found'; return; end if;
 
   select * into hold from reservations r
   where r.drop_id = p_drop and r.user_id = p_user and r.status = 'ACTIVE';
-  server_time := clock();
   if hold.expires_at > server_time then outcome := 'replayed'; return; end if;
   if hold.id is not null then
     -- The buyer's own hold is overdue: end it, or it would stand in the way of a new one.
@@ -89,26 +96,22 @@ begin
     if outcome is not null then return; end if;
   end if;
 
-  outcome := refusal(v_drop, server_time);
-  if outcome is not null then starts_at := v_drop.drop_start_time; return; end if;
-  select * into v_size from drop_sizes s where s.drop_id = p_drop and s.size = coalesce(p_size, '');
-  if not found then
-    outcome := case when p_size is null then 'size_required' else 'unknown_size' end;
-    return;
-  end if;
-  if not exists (select from users u where u.id = p_user) then outcome := 'user_not_found'; return; end if;
-  if over_limit(v_drop, p_user) then outcome := 'limit_reached'; return; end if;
+  outcome := case
+    when v_asked.refusal is not null then v_asked.refusal
+    when v_asked.size is null and p_size is null then 'size_required'
+    when v_asked.size is null then 'unknown_size'
+    when v_asked.user_id is null then 'user_not_found'
+    when over_limit(v_asked.max_per_user, p_drop, p_user) then 'limit_reached'
+  end;
+  if outcome is not null then starts_at := v_asked.drop_start_time; return; end if;
 
-  v_stripe := lock_stripe_with_stock(v_size, server_time);
-  if v_stripe.stripe is null then
-    -- Units that others have locked at this instant are not sold out: the caller asks again.
-    outcome := case when has_stock(v_size, server_time) then 'busy' else 'sold_out' end;
-    return;
-  end if;
+  v_stripe := lock_stripe_with_stock(p_drop, v_asked.size, v_asked.stripes, server_time);
+  if v_stripe is null then outcome := 'sold_out'; return; end if;
+  if v_stripe < 0 then outcome := 'busy'; return; end if;
 
   insert into reservations (user_id, drop_id, size, stripe, expires_at, created_at)
-  values (p_user, p_drop, v_size.size, v_stripe.stripe,
-          server_time + make_interval(secs => v_drop.hold_seconds), server_time)
+  values (p_user, p_drop, v_asked.size, v_stripe,
+          server_time + make_interval(secs => v_asked.hold_seconds), server_time)
   on conflict (drop_id, user_id) where status = 'ACTIVE' do nothing
   returning * into hold;
   if not found then
@@ -120,7 +123,7 @@ begin
   end if;
   -- Again, now that no other call can make a purchase for this buyer: between the first look and the insert a whole
   -- hold and purchase of theirs may have passed.
-  if over_limit(v_drop, p_user) then
+  if over_limit(v_asked.max_per_user, p_drop, p_user) then
     delete from reservations r where r.id = hold.id;
     hold := null;
     outcome := 'limit_reached';
@@ -128,7 +131,7 @@ begin
   end if;
 
   update stock_stripes s set available = s.available - 1
-  where s.drop_id = p_drop and s.size = v_size.size and s.stripe = v_stripe.stripe;
+  where s.drop_id = p_drop and s.size = v_asked.size and s.stripe = v_stripe;
   insert into outbox (drop_id, kind) values (p_drop, 'stock');
   outcome := 'ok';
 end
@@ -137,8 +140,6 @@ $$;
 -- Ends one overdue hold of the buyer who asks for a new one. Returns 'busy' if its stripe is locked, else null.
 create or replace function expire_own(p_hold reservations, p_now timestamptz) returns text
 language plpgsql
-set enable_seqscan = off
-set enable_bitmapscan = off
 as $$
 begin
   perform from stock_stripes s
@@ -169,73 +170,51 @@ as $$
 $$;
 
 -- Whether one more unit would exceed the buyer's limit. A live hold counts through one_live_hold_per_user.
-create or replace function over_limit(p_drop drops, p_user bigint) returns boolean
+create or replace function over_limit(p_max integer, p_drop bigint, p_user bigint) returns boolean
 language plpgsql
-set enable_seqscan = off
 as $$
 begin
-  if p_drop.max_per_user is null then return false; end if;
-  return p_drop.max_per_user <= (
-    select count(*) from purchases p where p.user_id = p_user and p.drop_id = p_drop.id
-  );
+  if p_max is null then return false; end if;
+  return p_max <= (select count(*) from purchases p where p.user_id = p_user and p.drop_id = p_drop);
 end
 $$;
 
 -- Locks one stripe with a unit to sell: any with stock, from a random one on; else one whose due holds give a unit back.
-create or replace function lock_stripe_with_stock(p_size drop_sizes, p_now timestamptz) returns stock_stripes
+-- Returns the stripe; -1 if there are units but others have them locked at this instant; null if there are none.
+create or replace function lock_stripe_with_stock(p_drop bigint, p_size text, p_stripes integer, p_now timestamptz)
+returns integer
 language plpgsql
-set enable_seqscan = off
-set enable_bitmapscan = off
 as $$
 declare
-  v_start integer := floor(random() * p_size.stripes);
+  v_start integer := floor(random() * p_stripes);
   v_stripe stock_stripes;
+  v_due smallint[];
+  v_has_stock boolean;
 begin
   select * into v_stripe from stock_stripes s
-  where s.drop_id = p_size.drop_id and s.size = p_size.size and s.stripe >= v_start and s.available > 0
+  where s.drop_id = p_drop and s.size = p_size and s.stripe >= v_start and s.available > 0
   order by s.stripe limit 1 for no key update skip locked;
-  if found then return v_stripe; end if;
-
+  if found then return v_stripe.stripe; end if;
   select * into v_stripe from stock_stripes s
-  where s.drop_id = p_size.drop_id and s.size = p_size.size and s.stripe < v_start and s.available > 0
+  where s.drop_id = p_drop and s.size = p_size and s.stripe < v_start and s.available > 0
   order by s.stripe limit 1 for no key update skip locked;
-  if found then return v_stripe; end if;
+  if found then return v_stripe.stripe; end if;
 
-  select * into v_stripe from stock_stripes s
-  where s.drop_id = p_size.drop_id and s.size = p_size.size
-    and s.stripe = any (due_stripes(p_size, p_now))
-  limit 1 for no key update skip locked;
-  if found and expire_locked(array[v_stripe], p_now, 100) > 0 then return v_stripe; end if;
-  return null;
-end
-$$;
-
--- The stripes of a size that have due holds (of the 64 oldest such holds), in no order.
-create or replace function due_stripes(p_size drop_sizes, p_now timestamptz) returns smallint[]
-language plpgsql stable
-set enable_seqscan = off
-set enable_bitmapscan = off
-as $$
-begin
-  return array(
+  -- The stripes of the 64 oldest due holds of this size; there are none while a sweep runs.
+  select array(
     select r.stripe from reservations r
     where r.status = 'ACTIVE' and r.expires_at < 'infinity' and r.expires_at <= p_now
-      and r.drop_id + 0 = p_size.drop_id and r.size = p_size.size
+      and r.drop_id + 0 = p_drop and r.size = p_size
     order by r.expires_at limit 64
-  );
-end
-$$;
-
-create or replace function has_stock(p_size drop_sizes, p_now timestamptz) returns boolean
-language plpgsql
-set enable_seqscan = off
-set enable_bitmapscan = off
-as $$
-begin
-  return exists (
-    select from stock_stripes s
-    where s.drop_id = p_size.drop_id and s.size = p_size.size and s.available > 0
-  ) or cardinality(due_stripes(p_size, p_now)) > 0;
+  ), exists (
+    select from stock_stripes s where s.drop_id = p_drop and s.size = p_size and s.available > 0
+  ) into v_due, v_has_stock;
+  if v_due = '{}' then return case when v_has_stock then -1 end; end if;
+  select * into v_stripe from stock_stripes s
+  where s.drop_id = p_drop and s.size = p_size and s.stripe = any (v_due)
+  limit 1 for no key update skip locked;
+  if found and expire_locked(array[v_stripe], p_now, 100) > 0 then return v_stripe.stripe; end if;
+  return -1;
 end
 $$;
 
@@ -247,6 +226,7 @@ create or replace function purchase(
 language plpgsql
 set enable_seqscan = off
 set enable_bitmapscan = off
+set plan_cache_mode = force_generic_plan
 set lock_timeout = '2s'
 as $$
 declare
@@ -296,6 +276,7 @@ create or replace function release(
 language plpgsql
 set enable_seqscan = off
 set enable_bitmapscan = off
+set plan_cache_mode = force_generic_plan
 set lock_timeout = '2s'
 as $$
 declare
@@ -333,6 +314,7 @@ create or replace function expire_due(
 language plpgsql
 set enable_seqscan = off
 set enable_bitmapscan = off
+set plan_cache_mode = force_generic_plan
 as $$
 declare
   v_stripes stock_stripes[];

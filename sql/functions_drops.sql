@@ -59,6 +59,7 @@ returns setof record
 language plpgsql
 set enable_seqscan = off
 set enable_bitmapscan = off
+set plan_cache_mode = force_generic_plan
 as $$
 declare
   v_now timestamptz := clock();
@@ -80,6 +81,7 @@ returns setof record
 language plpgsql
 set enable_seqscan = off
 set enable_bitmapscan = off
+set plan_cache_mode = force_generic_plan
 as $$
 declare
   v_now timestamptz := clock();
@@ -203,6 +205,7 @@ create or replace function restock(
 language plpgsql
 set enable_seqscan = off
 set enable_bitmapscan = off
+set plan_cache_mode = force_generic_plan
 set lock_timeout = '2s'
 as $$
 declare
@@ -238,7 +241,6 @@ $$;
 -- Locks all stripes of a size in their order, waiting for buyers in flight. Returns the error code if there are none.
 create or replace function lock_for_restock(p_drop bigint, p_size text, p_unnamed boolean) returns text
 language plpgsql
-set enable_seqscan = off
 as $$
 begin
   if not exists (select from drops d where d.id = p_drop) then return 'drop_not_found'; end if;

@@ -17,6 +17,7 @@ create or replace function claim_events(
 language plpgsql
 set enable_seqscan = off
 set enable_bitmapscan = off
+set plan_cache_mode = force_generic_plan
 as $$
 declare
   v_now timestamptz := clock();
@@ -65,8 +66,6 @@ $$;
 -- none or one is on its way.
 create or replace function fold_changed(p_feed drop_feeds, p_now timestamptz, p_lease timestamptz) returns jsonb
 language plpgsql
-set enable_seqscan = off
-set enable_bitmapscan = off
 as $$
 declare
   v_id bigint;
@@ -86,8 +85,6 @@ create or replace function fold_stock(
   p_feed drop_feeds, p_now timestamptz, p_lease timestamptz, p_gap interval
 ) returns jsonb
 language plpgsql
-set enable_seqscan = off
-set enable_bitmapscan = off
 as $$
 declare
   v_id bigint;
@@ -125,8 +122,6 @@ $$;
 create or replace function replace_marks(p_drop bigint, p_kind text, p_now timestamptz, p_lease timestamptz)
 returns bigint
 language plpgsql
-set enable_seqscan = off
-set enable_bitmapscan = off
 as $$
 declare
   v_id bigint;
@@ -165,6 +160,7 @@ create or replace function health(
 language plpgsql stable
 set enable_seqscan = off
 set enable_bitmapscan = off
+set plan_cache_mode = force_generic_plan
 as $$
 declare
   v_now timestamptz := clock();
