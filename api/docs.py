@@ -25,6 +25,7 @@ _PAGE = """<!doctype html>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>Holdfast API</title>
+<link rel="icon" href="/icon.svg">
 <link rel="stylesheet" href="/vendor/swagger-ui.css">
 </head>
 <body>

@@ -41,7 +41,15 @@ def make_app() -> FastAPI:
         CORSMiddleware,
         allow_origins=settings().allowed_origins,
         allow_methods=["GET", "POST", "PATCH", "DELETE"],
-        allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "If-None-Match", "X-Request-Id"],
+        allow_headers=[
+            "Authorization",
+            "Content-Type",
+            "Idempotency-Key",
+            "If-None-Match",
+            "X-Request-Id",
+            "Cache-Control",
+            "Pragma",
+        ],
         expose_headers=_EXPOSED,
         max_age=600,
     )
