@@ -9,7 +9,7 @@ from pydantic import TypeAdapter
 from lib import errors, events, inventory
 from lib.auth import Admin
 from lib.bodies import CreateDropRequest, RestockRequest, UpdateDropRequest
-from lib.fields import MAX_ID, PathId
+from lib.fields import MAX_ID, Digits, PathId
 from lib.http import REPLAYED, cached_response, json_response, make_app, problems
 from lib.models import Drop, DropCreated, DropResponse
 from lib.records import Drop as DropRecord
@@ -26,8 +26,8 @@ def list_drops(
     request: Request,
     tasks: BackgroundTasks,
     status: Literal["live", "upcoming", "ended", "all"] = "live",
-    limit: Annotated[int, Query(ge=1, le=100)] = 50,
-    after: Annotated[int | None, Query(ge=1, le=MAX_ID, description="The last id of the page before.")] = None,
+    limit: Annotated[int, Digits, Query(ge=1, le=100)] = 50,
+    after: Annotated[int | None, Digits, Query(ge=1, le=MAX_ID, description="The last id of the page before.")] = None,
 ) -> Response:
     """Drops, newest first; the next page's address is in the Link header."""
     found = inventory.list_drops(status, limit + 1, after or MAX_ID)

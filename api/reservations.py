@@ -7,14 +7,14 @@ from fastapi import BackgroundTasks, Query, Response
 from lib import errors, events, inventory
 from lib.auth import buyer_id
 from lib.bodies import BuyerRequest
-from lib.fields import MAX_ID, PathId
+from lib.fields import MAX_ID, Digits, PathId
 from lib.http import REPLAYED, json_response, make_app, problems
 from lib.models import Reservation, ReservationResponse, ReservationStatus
 
 app = make_app()
 
 UserId = Annotated[
-    int | None, Query(alias="userId", ge=1, le=MAX_ID, description="Who asks, where AUTH_MODE is trusted.")
+    int | None, Digits, Query(alias="userId", ge=1, le=MAX_ID, description="Who asks, where AUTH_MODE is trusted.")
 ]
 
 

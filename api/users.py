@@ -8,7 +8,7 @@ from fastapi import Header, Query, Response
 from lib import errors, inventory
 from lib.auth import AdminOutsideDevelopment
 from lib.bodies import CreateUserRequest
-from lib.fields import MAX_ID
+from lib.fields import MAX_ID, Digits
 from lib.http import REPLAYED, json_response, make_app, problems
 from lib.models import User, UserCreated, Users
 
@@ -42,8 +42,8 @@ def create_user(
     responses=problems(errors.Unauthorized, errors.NotConfigured),
 )
 def list_users(
-    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
-    after: Annotated[int, Query(ge=0, le=MAX_ID, description="The last id of the page before.")] = 0,
+    limit: Annotated[int, Digits, Query(ge=1, le=1000)] = 100,
+    after: Annotated[int, Digits, Query(ge=0, le=MAX_ID, description="The last id of the page before.")] = 0,
 ) -> Response:
     """Users, oldest first; the next page's address is in the Link header. For admins, outside development."""
     found = inventory.list_users(limit + 1, after)

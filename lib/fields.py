@@ -40,10 +40,11 @@ def _price(value: object) -> Decimal:
     if not re.fullmatch(r"-?[0-9]{1,30}(\.[0-9]{1,30})?", text):
         raise ValueError("must be a number")
     number = Decimal(text)
-    if number != number.quantize(Decimal("0.01")):
-        raise ValueError("must have at most two decimals")
+    # The range first: quantize cannot hold more than 28 digits.
     if not 0 <= number <= MAX_PRICE:
         raise ValueError(f"must be between 0 and {MAX_PRICE}")
+    if number != number.quantize(Decimal("0.01")):
+        raise ValueError("must have at most two decimals")
     return abs(number.quantize(Decimal("0.01")))
 
 
@@ -66,15 +67,16 @@ def _utc(value: datetime) -> str:
     return value.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
-def _path_id(value: object) -> object:
-    # Stricter than int(): no sign, no spaces, no 1_0, no 1.0.
+def _digits(value: object) -> object:
+    # In a path or a query. Stricter than int(): no sign, no spaces, no 1_0, no 1.0.
     if isinstance(value, str) and not re.fullmatch(r"[0-9]{1,19}", value):
         raise ValueError("must be an integer")
     return value
 
 
 Id = Annotated[int, Field(strict=True, ge=1, le=MAX_ID)]
-PathId = Annotated[int, BeforeValidator(_path_id), Field(ge=1, le=MAX_ID)]
+Digits = BeforeValidator(_digits)
+PathId = Annotated[int, Digits, Field(ge=1, le=MAX_ID)]
 Name = Annotated[
     str,
     StringConstraints(strict=True, strip_whitespace=True, min_length=1, max_length=200),

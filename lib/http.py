@@ -188,7 +188,9 @@ async def _on_invalid_request(request: Request, error: Exception) -> Response:
 
 
 def _field(location: Sequence[int | str]) -> str:
-    return ".".join(to_camel(str(part)) for part in location if part not in ("body", "path", "query", "header"))
+    """As the client wrote it; only a path's parameters have no name there but ours."""
+    source, *parts = (str(part) for part in location)
+    return ".".join(to_camel(part) if source == "path" else part for part in parts)
 
 
 def _message(item: dict[str, Any]) -> str:
