@@ -1,5 +1,6 @@
 """Stock and holds: one typed function for each SQL function of sql/functions*.sql, which decide everything."""
 
+import json
 import random
 import time
 import uuid
@@ -8,8 +9,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Protocol, TypeVar
-
-from psycopg.types.json import Jsonb
 
 from lib import db, errors
 from lib.records import Drop, Health, Hold, HoldLeft, Purchase, Swept, User
@@ -149,7 +148,7 @@ def create_drop(
             "end": end,
             "hold_seconds": hold_seconds,
             "max_per_user": max_per_user,
-            "sizes": Jsonb([{"size": label, "stock": stock} for label, stock in sizes]),
+            "sizes": json.dumps([{"size": label, "stock": stock} for label, stock in sizes]),
             "key": idempotency_key or _own_key(),
             "hash": request_hash,
         },
@@ -171,7 +170,7 @@ def update_drop(drop_id: int, changes: dict[str, Any]) -> Drop:
     row = db.fetch_one(
         _Outcome,
         "select update_drop(%(drop)s, %(changes)s) as outcome",
-        {"drop": drop_id, "changes": Jsonb(changes)},
+        {"drop": drop_id, "changes": json.dumps(changes)},
     )
     if row.outcome == errors.ValidationFailed.code:
         raise errors.ValidationFailed("dropEndTime must be after dropStartTime.")
