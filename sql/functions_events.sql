@@ -42,7 +42,8 @@ begin
     select f.* from drop_feeds f
     where f.drop_id in (select o.drop_id from outbox o
                         where o.kind in ('stock', 'changed') and o.leased_until <= v_now)
-    limit p_limit for no key update skip locked
+    -- Who was served last comes last, so that any number of hot drops cannot keep the limit for themselves.
+    order by f.stock_sent_at limit p_limit for no key update skip locked
   loop
     v_event := fold_changed(v_feed, v_now, v_lease);
     if v_event is not null then events := events || v_event; v_feed.version := v_feed.version + 1; end if;
@@ -53,11 +54,17 @@ begin
   select case when exists (select from outbox o where o.kind = 'purchase' and o.leased_until = '-infinity') then 0 end
   into next_in_ms;
   if next_in_ms is null then
-    select ceil(1000 * extract(epoch from min(greatest(f.stock_sent_at + v_gap, v_now + interval '10 ms')) - v_now))
+    -- A drop whose event is on its way can be looked at again after a gap: asking all the time until it is acked, or
+    -- its lease is over, would cost more than the sale.
+    select ceil(1000 * extract(epoch from min(greatest(
+             f.stock_sent_at + v_gap,
+             v_now + case when w.leased then greatest(v_gap, interval '10 ms') else interval '10 ms' end)) - v_now))
     into next_in_ms
-    from drop_feeds f
-    where f.drop_id in (select o.drop_id from outbox o
-                        where o.kind in ('stock', 'changed') and o.leased_until = '-infinity');
+    from (
+      select o.drop_id, bool_or(o.leased_until > v_now) as leased from outbox o
+      where o.kind in ('stock', 'changed')
+      group by o.drop_id having bool_or(o.leased_until = '-infinity')
+    ) w join drop_feeds f on f.drop_id = w.drop_id;
   end if;
 end
 $$;
