@@ -30,8 +30,14 @@ RV = TypeVar("RV")
 MAX_IDLE_SECONDS = 240.0
 # libpq takes whole seconds and no less than two; the pool's own time limit is finer.
 CONNECT_TIMEOUT_SECONDS = 2
-# Not to be repeated at once: the server is there but had no place or no lock in time.
-_BUSY = (psycopg.errors.LockNotAvailable, psycopg.errors.QueryCanceled, psycopg.errors.TooManyConnections)
+# Not to be repeated at once: the server is there but had no place or no lock in time. Our functions cannot deadlock
+# among themselves; one can with a deployment that replaces a view, and Postgres undoes it whole.
+_BUSY = (
+    psycopg.errors.LockNotAvailable,
+    psycopg.errors.QueryCanceled,
+    psycopg.errors.TooManyConnections,
+    psycopg.errors.DeadlockDetected,
+)
 
 
 class TimeLimitedConnection(psycopg.Connection[Any]):

@@ -18,6 +18,8 @@ from lib.settings import settings
 CLAIM_LIMIT = 100
 # A process that is asked again and again goes on delivering for others, but ends before any platform's time limit.
 MAX_RUN_SECONDS = 8.0
+# Between two claims of one process, whatever news comes in.
+MIN_PAUSE_SECONDS = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +58,10 @@ class Courier:
 
     def __init__(self) -> None:
         self._running = threading.Lock()
+        self._successor = threading.Lock()
         self._wanted = threading.Event()
         self._until = 0.0
+        self._runs_until = 0.0
 
     def deliver(self, budget_seconds: float) -> int:
         """Publish until nothing waits, the budget is spent or the channel fails; the number of events published."""
@@ -66,33 +70,72 @@ class Courier:
         self._until = max(self._until, time.monotonic() + budget_seconds)
         self._wanted.set()
         # Looked at again after the lock is free: word left before that is not lost.
-        while self._wanted.is_set() and time.monotonic() < hard_limit and self._running.acquire(blocking=False):
+        while self._wanted.is_set() and time.monotonic() < hard_limit and self._take_turn(budget_seconds, hard_limit):
             try:
-                self._wanted.clear()
+                self._runs_until = hard_limit
                 published += self._drain(hard_limit)
             finally:
                 self._running.release()
         return published
 
+    def _take_turn(self, budget_seconds: float, hard_limit: float) -> bool:
+        """Whether it is for the caller to deliver: nobody does, or who does must end soon and nobody else takes over."""
+        if self._running.acquire(blocking=False):
+            return True
+        if self._runs_until > time.monotonic() + budget_seconds or not self._successor.acquire(blocking=False):
+            return False
+        try:
+            return self._running.acquire(timeout=max(0.0, hard_limit - time.monotonic()))
+        finally:
+            self._successor.release()
+
     def _drain(self, hard_limit: float) -> int:
         published = 0
-        while (left := min(self._until, hard_limit) - time.monotonic()) > 0:
+        while True:
+            self._wanted.clear()
+            publish_until = _lease_is_safe_until()
             claim = claim_events()
-            delivered, failed = _publish(claim.events)
+            delivered, failed = _publish(claim.events, min(publish_until, self._publish_limit(hard_limit)))
             published += delivered
-            if failed or (not claim.events and claim.next_in_ms is None):
-                break
+            left = min(self._until, hard_limit) - time.monotonic()
+            if failed or left <= 0 or (not claim.events and claim.next_in_ms is None):
+                return published
             if claim.next_in_ms:
-                time.sleep(min(claim.next_in_ms / 1000, left))
-        return published
+                self._pause(min(claim.next_in_ms / 1000, left))
+
+    def _publish_limit(self, hard_limit: float) -> float:
+        """Until when a batch may start. On Lambda the reply waits, so a slow batch must end within the budget too."""
+        if not settings().on_lambda:
+            return hard_limit
+        return min(hard_limit, self._until) - realtime.timeout_seconds()
+
+    def _pause(self, seconds: float) -> None:
+        """Sleep, but not through a sale that may have sold the drop out: that news does not wait for the gap."""
+        time.sleep(min(seconds, MIN_PAUSE_SECONDS))
+        if seconds > MIN_PAUSE_SECONDS:
+            self._wanted.wait(seconds - MIN_PAUSE_SECONDS)
 
 
-def _publish(events: list[dict[str, Any]]) -> tuple[int, bool]:
-    """Publish and ack; the number published, and whether the channel failed (the rest stays leased)."""
+def _lease_is_safe_until() -> float:
+    """Until when a batch of what is claimed now may start.
+
+    Later, somebody else may have leased and published it again: an old stockUpdate would land on a newer one, and a
+    cache channel would replay it to everybody who comes.
+    """
+    return time.monotonic() + settings().event_lease_seconds - realtime.timeout_seconds()
+
+
+def _publish(events: list[dict[str, Any]], until: float) -> tuple[int, bool]:
+    """Publish and ack; the number published, and whether it could not be all (the rest stays leased)."""
     done: list[int] = []
     failed = False
+    # What is folded goes first: there is little of it, and a long list of purchases must not hold up a sold-out.
+    events = sorted(events, key=lambda event: event["kind"] == "purchase")
     try:
         for batch in _batches(events) if realtime.configured() else []:
+            if time.monotonic() > until:
+                failed = True
+                break
             realtime.publish([message for event in batch for message in messages(event)])
             done += [event["id"] for event in batch]
     except realtime.PublishFailed as error:

@@ -34,6 +34,8 @@ def migrate(url: str) -> list[str]:
     """Apply what is missing; the names of the numbered files applied. Raises ChangedMigration, psycopg.Error."""
     with psycopg.connect(url, prepare_threshold=None, connect_timeout=10) as connection:
         connection.execute("select pg_advisory_xact_lock(%s)", [LOCK])
+        # A deployment gives up rather than make buyers queue behind a table lock that it waits for.
+        connection.execute("set local lock_timeout = '5s'")
         connection.execute(_LEDGER)
         applied: dict[str, str] = dict(connection.execute("select name, sha256 from schema_migrations").fetchall())
         new = []

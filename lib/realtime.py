@@ -33,6 +33,13 @@ def configured() -> bool:
     return bool(s.pusher_app_id and s.pusher_key and s.pusher_secret)
 
 
+def timeout_seconds() -> float:
+    """How long one publish may take to connect, and then to be answered. On Lambda the reply waits for it."""
+    s = settings()
+    timeout_ms = min(s.publish_timeout_ms, s.lambda_delivery_budget_ms / 2) if s.on_lambda else s.publish_timeout_ms
+    return max(timeout_ms, 1) / 1000
+
+
 def for_browsers() -> Realtime:
     """What a browser gives pusher-js. Raises NotConfigured without a channel."""
     s = settings()
@@ -61,6 +68,9 @@ def publish(messages: list[Message]) -> None:
     # A new batch for each try: trigger_batch changes its argument.
     try:
         answer = _client().trigger_batch(_batch(messages))
+    except requests.ConnectTimeout as error:
+        # A connection that never came about: no second wait for the same.
+        raise PublishFailed(type(error).__name__) from None
     except requests.ConnectionError:
         answer = _second_try(messages)
     except Exception as error:
@@ -109,7 +119,7 @@ def _client() -> "pusher.Pusher":
                 key=s.pusher_key,
                 secret=s.pusher_secret,
                 ssl=s.pusher_use_tls,
-                timeout=s.publish_timeout_ms / 1000,
+                timeout=timeout_seconds(),
                 **own_server,
             )
         return _made

@@ -5,14 +5,9 @@ create or replace function utc_text(p_time timestamptz) returns text
 language sql stable
 as $$ select to_char(p_time at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') $$;
 
--- Units on sale, a row a size. Overdue holds that nobody has expired yet are not in it.
-create or replace view available_stock as
-select s.drop_id, s.size, z.position, z.total_stock, sum(s.available)::integer as available_stock
-from stock_stripes s join drop_sizes z on z.drop_id = s.drop_id and z.size = s.size
-group by s.drop_id, s.size, z.position, z.total_stock;
-
 -- A drop as viewers see it. Sold units are what is neither on sale nor held: counting purchases would make every
--- read slower as the drop sells.
+-- read slower as the drop sells. It does not use available_stock: replacing both views at a deploy, while readers hold
+-- them in the other order, could deadlock.
 create or replace view drop_details as
 select
   d.id, d.name, d.image_url, d.price, d.currency, d.total_stock,
@@ -25,7 +20,12 @@ cross join lateral (
   select sum(a.available_stock)::integer as available_stock,
          jsonb_agg(jsonb_build_object('size', a.size, 'totalStock', a.total_stock,
                                       'availableStock', a.available_stock) order by a.position) as sizes
-  from available_stock a where a.drop_id = d.id
+  from (
+    select z.size, z.position, z.total_stock, sum(s.available) as available_stock
+    from drop_sizes z join stock_stripes s on s.drop_id = z.drop_id and s.size = z.size
+    where z.drop_id = d.id
+    group by z.size, z.position, z.total_stock
+  ) a
 ) stock
 cross join lateral (
   select count(*)::integer as units, min(r.expires_at) as next_expiry_at
@@ -37,6 +37,12 @@ cross join lateral (
   from (select * from purchases p where p.drop_id = d.id order by p.id desc limit 3) p
   join users u on u.id = p.user_id
 ) recent;
+
+-- Units on sale, a row a size. Overdue holds that nobody has expired yet are not in it.
+create or replace view available_stock as
+select s.drop_id, s.size, z.position, z.total_stock, sum(s.available)::integer as available_stock
+from stock_stripes s join drop_sizes z on z.drop_id = s.drop_id and z.size = s.size
+group by s.drop_id, s.size, z.position, z.total_stock;
 
 create or replace function drop_status(
   p_state text, p_start timestamptz, p_end timestamptz, p_available integer, p_now timestamptz
