@@ -6,8 +6,9 @@
 -- call already did this) or an error code of lib/errors.py; with an error code nothing was given or taken.
 --
 -- Locks. These rules make deadlock impossible:
---   1. Nobody waits for a stripe while holding any lock. Buyers and the sweep take stripes with SKIP LOCKED; release
---      and restock, which hold nothing yet, may wait (restock in stripe order).
+--   1. Nobody waits for a stripe while holding a lock that others wait for with a stripe. Buyers and the sweep take
+--      stripes with SKIP LOCKED; release, which holds nothing yet, may wait, and so may restock, in stripe order, which
+--      has its key and its drop.
 --   2. Stripes before reservations, and due holds are chosen only among stripes already locked, with SKIP LOCKED,
 --      in the statement that locks them: a set chosen by one statement and locked by the next is another set.
 --   3. purchase locks its reservation and never a stripe.

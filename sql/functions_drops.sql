@@ -244,19 +244,19 @@ begin
 end
 $$;
 
--- Locks all stripes of a size in their order, waiting for buyers in flight. Returns the error code if there are none.
+-- Locks the drop and all stripes of a size in their order, waiting for buyers in flight. Returns the error code if there are none.
 create or replace function lock_for_restock(p_drop bigint, p_size text, p_unnamed boolean) returns text
 language plpgsql
 as $$
 begin
-  if not exists (select from drops d where d.id = p_drop) then return 'drop_not_found'; end if;
+  -- The drop comes first: another restock in flight may add stripes, and the next statement sees those. Nobody who has a
+  -- stripe waits for a drop.
+  perform from drops d where d.id = p_drop for no key update;
+  if not found then return 'drop_not_found'; end if;
   perform from stock_stripes s
   where s.drop_id = p_drop and s.size = p_size
   order by s.stripe for no key update;
-  if found then
-    perform from drops d where d.id = p_drop for no key update;
-    return null;
-  end if;
+  if found then return null; end if;
   return case when p_unnamed then 'size_required' else 'unknown_size' end;
 end
 $$;
