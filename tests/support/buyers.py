@@ -140,10 +140,14 @@ def wait_until(reached: Callable[[], bool], what: str) -> None:
         time.sleep(0.005)
 
 
-def wait_until_blocked(database: Database, waiting: Session, by: Session) -> None:
-    """Return when Postgres itself says that `waiting` waits for a lock of `by`."""
-    query = "select %s = any (pg_blocking_pids(%s))"
-    wait_until(lambda: bool(database.value(query, [by.pid, waiting.pid])), "the session waits for the other's lock")
+def wait_until_blocked(database: Database, waiting: Session, by: Session | None = None) -> None:
+    """Return when Postgres itself says that `waiting` waits for a lock of `by` (or of anyone)."""
+
+    def blocked() -> bool:
+        pids = database.value("select pg_blocking_pids(%s)", [waiting.pid])
+        return bool(pids) and (by is None or by.pid in pids)
+
+    wait_until(blocked, "the session waits for the other's lock")
 
 
 def freeze_clock(database: Database, at: datetime) -> None:
