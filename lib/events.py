@@ -79,7 +79,7 @@ class Courier:
         return published
 
     def _take_turn(self, budget_seconds: float, hard_limit: float) -> bool:
-        """Whether it is for the caller to deliver: nobody does, or who does must end soon and nobody else takes over."""
+        """Whether it is the caller's turn: nobody delivers, or who does must end soon and nobody else takes over."""
         if self._running.acquire(blocking=False):
             return True
         if self._runs_until > time.monotonic() + budget_seconds or not self._successor.acquire(blocking=False):
@@ -93,18 +93,18 @@ class Courier:
         published = 0
         while True:
             self._wanted.clear()
-            publish_until = _lease_is_safe_until()
+            lease_limit = _lease_is_safe_until()
             claim = claim_events()
-            delivered, failed = _publish(claim.events, min(publish_until, self._publish_limit(hard_limit)))
+            delivered, failed = _publish(claim.events, min(lease_limit, self._limit(hard_limit)))
             published += delivered
-            left = min(self._until, hard_limit) - time.monotonic()
+            left = min(self._until, self._limit(hard_limit)) - time.monotonic()
             if failed or left <= 0 or (not claim.events and claim.next_in_ms is None):
                 return published
             if claim.next_in_ms:
                 self._pause(min(claim.next_in_ms / 1000, left))
 
-    def _publish_limit(self, hard_limit: float) -> float:
-        """Until when a batch may start. On Lambda the reply waits, so a slow batch must end within the budget too."""
+    def _limit(self, hard_limit: float) -> float:
+        """Until when a batch may start. On Lambda the reply waits: there a slow batch must end within the budget."""
         if not settings().on_lambda:
             return hard_limit
         return min(hard_limit, self._until) - realtime.timeout_seconds()
@@ -122,11 +122,15 @@ def _lease_is_safe_until() -> float:
     Later, somebody else may have leased and published it again: an old stockUpdate would land on a newer one, and a
     cache channel would replay it to everybody who comes.
     """
-    return time.monotonic() + settings().event_lease_seconds - realtime.timeout_seconds()
+    lease_seconds = settings().event_lease_seconds
+    return time.monotonic() + lease_seconds - min(realtime.timeout_seconds(), lease_seconds / 2)
 
 
 def _publish(events: list[dict[str, Any]], until: float) -> tuple[int, bool]:
-    """Publish and ack; the number published, and whether it could not be all (the rest stays leased)."""
+    """Publish what can start before `until`, and ack; the number published, and whether the channel failed.
+
+    The rest stays leased.
+    """
     done: list[int] = []
     failed = False
     # What is folded goes first: there is little of it, and a long list of purchases must not hold up a sold-out.
@@ -134,7 +138,6 @@ def _publish(events: list[dict[str, Any]], until: float) -> tuple[int, bool]:
     try:
         for batch in _batches(events) if realtime.configured() else []:
             if time.monotonic() > until:
-                failed = True
                 break
             realtime.publish([message for event in batch for message in messages(event)])
             done += [event["id"] for event in batch]

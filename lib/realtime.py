@@ -34,10 +34,12 @@ def configured() -> bool:
 
 
 def timeout_seconds() -> float:
-    """How long one publish may take to connect, and then to be answered. On Lambda the reply waits for it."""
+    """How long one publish may take to connect, and then to be answered."""
     s = settings()
-    timeout_ms = min(s.publish_timeout_ms, s.lambda_delivery_budget_ms / 2) if s.on_lambda else s.publish_timeout_ms
-    return max(timeout_ms, 1) / 1000
+    if not s.on_lambda:
+        return s.publish_timeout_ms / 1000
+    # The reply waits there. The rest of its budget is longer than the gap between two updates of a drop.
+    return max(1.0, min(s.publish_timeout_ms, 0.4 * s.lambda_delivery_budget_ms)) / 1000
 
 
 def for_browsers() -> Realtime:
