@@ -1,7 +1,7 @@
 """What tests of the HTTP contract say about answers, and about what a refused request leaves behind."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -30,6 +30,11 @@ def problem(response: httpx2.Response, status: int, code: str) -> dict[str, Any]
     assert body["requestId"] == response.headers["x-request-id"]
     assert_gives_nothing_away(response.text)
     return body
+
+
+def codes(answers: Iterable[httpx2.Response]) -> list[str]:
+    """The code of each failure; of an answer that is none, the assertion shows it."""
+    return [problem(answer, answer.status_code, answer.json().get("code", ""))["code"] for answer in answers]
 
 
 def assert_gives_nothing_away(text: str) -> None:
