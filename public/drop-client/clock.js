@@ -5,11 +5,14 @@
  */
 
 const DATE_RESOLUTION_MS = 1000;
+/** Some servers write the header only about once a second, so that it lags behind by as much again (uvicorn does). */
+const DATE_LAG_MS = 2000;
 
 /** @param {() => number} [localNow] */
 export function createClock(localNow = Date.now) {
   let low = -Infinity;
   let high = Infinity;
+  let isExact = false;
 
   function learn(newLow, newHigh) {
     if (newLow > high || newHigh < low) {
@@ -25,11 +28,19 @@ export function createClock(localNow = Date.now) {
     localNow,
     /** A time in ms with full resolution (serverTime). */
     learnExact(time, sentAt, receivedAt) {
-      if (Number.isFinite(time)) learn(time - receivedAt, time - sentAt);
+      if (!Number.isFinite(time)) return;
+      // Whatever Date headers have said before, they said it less well.
+      if (!isExact) [low, high] = [-Infinity, Infinity];
+      isExact = true;
+      learn(time - receivedAt, time - sentAt);
     },
     /** A time in ms cut down to the second (Date header). */
     learnDate(time, sentAt, receivedAt) {
-      if (Number.isFinite(time)) learn(time - receivedAt, time + DATE_RESOLUTION_MS - sentAt);
+      if (!Number.isFinite(time)) return;
+      const [newLow, newHigh] = [time - receivedAt, time + DATE_RESOLUTION_MS - sentAt];
+      if (isExact && newLow <= high + DATE_LAG_MS && newHigh >= low - DATE_LAG_MS) return;
+      isExact = false;
+      learn(newLow, newHigh);
     },
     /** The server's time in ms; the local time until a reply has been seen. */
     now() {
