@@ -16,7 +16,7 @@ export function createCard({ client, session, who }, first) {
   /** @type {Drop} */
   let drop = first;
   let nextRefresh = 0;
-  const sizes = createSizes(first.id, () => hold.state.message && hold.say(''));
+  const sizes = createSizes(first.id, () => hold.say(''));
   const ring = createRing();
   const ui = build(first, sizes.element, ring.element);
   const hold = createHold({ client, session, who, dropId: first.id, onChange: draw });
@@ -61,6 +61,7 @@ export function createCard({ client, session, who }, first) {
 
   function draw() {
     const { phase, hold: held, message, tone } = hold.state;
+    if (drop.status === 'CANCELLED' && phase === 'held') return void hold.cancel();
     setAttribute(ui.card, 'data-status', drop.status);
     setText(ui.status, STATUS[drop.status]);
     setText(ui.name, drop.name);
@@ -142,7 +143,8 @@ export function createCard({ client, session, who }, first) {
   function tick() {
     const now = client.serverNow();
     const left = hold.tick();
-    if (!ui.hold.hidden) ring.show(left, drop.holdSeconds * 1000);
+    // A few ms of doubt about the server's time must not show as one second too many.
+    if (!ui.hold.hidden) ring.show(Math.min(left, drop.holdSeconds * 1000), drop.holdSeconds * 1000);
     if (!ui.offer.hidden) {
       const { label, armed, hint } = offer(now);
       setText(ui.reserve, label);

@@ -141,6 +141,8 @@ export function createHold({ client, session, who, dropId, onChange }) {
   return {
     reserve, purchase, release, restore, tick,
     say: (message) => become({ message, tone: 'bad' }),
+    /** The drop is cancelled, and the hold with it. */
+    cancel: () => keep(null, { phase: 'none', message: failure({ code: 'drop_cancelled' }), tone: 'bad' }),
     /** Put the receipt away. */
     dismiss: () => keep(null, { phase: 'none' }),
     get state() {

@@ -26,17 +26,20 @@ export function createSizes(dropId, onChoose) {
       const cell = cells.get(size);
       if (cell) cell.input.checked = true;
     },
-    focus: () => grid.querySelector('input')?.focus(),
+    focus: () => grid.querySelector('input:enabled')?.focus(),
     /** @param {{size: string, availableStock: number}[]} sizes @param {boolean} locked while a unit is held */
     show(sizes, locked) {
       element.hidden = sizes.length === 0;
       element.disabled = locked;
+      const someLeft = sizes.some(({ availableStock }) => availableStock > 0);
       for (const { size, availableStock } of sizes) {
         if (!cells.has(size)) add(size);
-        const { left, cell } = cells.get(size);
-        // A size that is gone can still be chosen: its units may come back while the shopper waits.
-        cell.classList.toggle('gone', availableStock === 0);
-        setText(left, availableStock === 0 ? 'none left' : `${count(availableStock)} left`);
+        const { input, left, cell } = cells.get(size);
+        const gone = availableStock === 0;
+        cell.classList.toggle('gone', gone);
+        // Who has chosen it keeps it, and so may wait for its units to come back. With all gone, any can be waited for.
+        input.disabled = gone && someLeft && !input.checked;
+        setText(left, gone ? 'none left' : `${count(availableStock)} left`);
       }
       if (sizes.length === 1) this.choose(sizes[0].size);
     },
