@@ -1,0 +1,72 @@
+"""drop-client.js in a Node process, as a page would run it, and what it showed when."""
+
+import json
+import subprocess
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Self
+
+from dev.npm import require_node
+
+SCRIPT = Path(__file__).with_name("viewer.mjs")
+
+
+class Viewer:
+    """Watches one drop through the HTTP API and the channel that it names."""
+
+    def __init__(self, api: str, drop_id: int) -> None:
+        self._lines: list[tuple[float, dict[str, Any]]] = []
+        self._changed = threading.Condition()
+        self._process = subprocess.Popen(
+            [require_node(), str(SCRIPT), api, str(drop_id)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        self._thread = threading.Thread(target=self._read, daemon=True)
+        self._thread.start()
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            with self._changed:
+                self._lines.append((time.monotonic(), json.loads(line)))
+                self._changed.notify_all()
+
+    def states(self) -> list[str]:
+        with self._changed:
+            return [line["state"] for _, line in self._lines if "state" in line]
+
+    def views(self) -> list[tuple[float, dict[str, Any]]]:
+        """(time.monotonic(), {availableStock, version, soldCount}) of each view, in order."""
+        with self._changed:
+            return [(at, line) for at, line in self._lines if "version" in line]
+
+    def wait_until(self, reached: Callable[[], bool], what: str, timeout_seconds: float = 20) -> None:
+        give_up = time.monotonic() + timeout_seconds
+        with self._changed:
+            while not reached():
+                left = give_up - time.monotonic()
+                assert left > 0, f"never came: {what}; the last: {self._lines[-5:]}"
+                self._changed.wait(left)
+
+    def stock(self) -> int | None:
+        """What it shows now."""
+        views = self.views()
+        return views[-1][1]["availableStock"] if views else None
+
+    def close(self) -> None:
+        assert self._process.stdin is not None and self._process.stdout is not None
+        self._process.stdin.close()
+        try:
+            self._process.wait(5)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._thread.join(5)
+        self._process.stdout.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
