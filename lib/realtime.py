@@ -1,6 +1,7 @@
 """The hosted pub/sub channel: what browsers need to subscribe, and publishing. The only importer of `pusher`."""
 
 import json
+import sys
 import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -95,8 +96,13 @@ def _batch(messages: list[Message]) -> list[dict[str, str]]:
 
 def _encode(data: dict[str, Any]) -> str:
     """Compact JSON. A stockUpdate whose sizes do not fit goes without them: its reader fetches the drop."""
-    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
-    if len(text.encode()) > MAX_DATA_BYTES and "sizes" in data:
+    for only_ascii in (False, True):
+        text = json.dumps(data, ensure_ascii=only_ascii, separators=(",", ":"))
+        # `pusher` measures sys.getsizeof, which is four bytes for each character if one of them is an emoji. It
+        # would refuse the whole batch, again and again.
+        if max(len(text.encode()), sys.getsizeof(text)) <= MAX_DATA_BYTES:
+            return text
+    if "sizes" in data:
         return _encode({key: value for key, value in data.items() if key != "sizes"})
     return text
 
