@@ -45,7 +45,6 @@ def test_all_marks_of_a_drop_become_one_update_with_the_stock_of_now(
 def test_sizes_are_told_in_the_order_of_the_drop(outbox: Outbox, quiet_drop: Make, make_users: Make) -> None:
     drop = quiet_drop(sizes=[("9", 2), ("10", 3)])
     inventory.reserve(drop, make_users(1)[0], "10")
-
     data = outbox.claim()[0]["data"]
 
     assert data["availableStock"] == 4
@@ -201,11 +200,8 @@ def test_eight_deliverers_lease_each_of_300_purchases_once(
     outbox: Outbox, quiet_drop: Make, database: Database
 ) -> None:
     drop = quiet_drop(5)
-    insert = """
-        insert into outbox (drop_id, kind, payload)
-        select %s, 'purchase', jsonb_build_object('purchaseId', n) from generate_series(1, 300) n
-    """
-    database.connection.execute(insert, [drop])
+    payload = "select %s, 'purchase', jsonb_build_object('purchaseId', n) from generate_series(1, 300) n"
+    database.connection.execute(f"insert into outbox (drop_id, kind, payload) {payload}", [drop])
 
     def claim_all(_: int) -> list[int]:
         leased: list[int] = []
