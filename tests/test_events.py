@@ -32,8 +32,8 @@ def of_drop(subscriber: Subscriber, drop: int) -> list[dict[str, Any]]:
 
 def wait_for_stock(subscriber: Subscriber, drop: int, stock: int, timeout_seconds: float = 10) -> None:
     def wanted(event: dict[str, Any]) -> bool:
-        data = event["data"]
-        return event["event"] == "stockUpdate" and (data["dropId"], data["availableStock"]) == (drop, stock)
+        found = event["data"] if event["event"] == "stockUpdate" else {}
+        return (found.get("dropId"), found.get("availableStock")) == (drop, stock)
 
     subscriber.wait_for(wanted, timeout_seconds)
 
