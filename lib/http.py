@@ -37,6 +37,8 @@ def make_app() -> FastAPI:
     app.add_exception_handler(HoldfastError, _on_holdfast_error)
     app.add_exception_handler(RequestValidationError, _on_invalid_request)
     app.add_exception_handler(HTTPException, _on_http_exception)
+    # What is added later is further out.
+    app.add_middleware(Failsafe)
     app.add_middleware(
         CORSMiddleware,
         allow_origins=settings().allowed_origins,
@@ -70,26 +72,43 @@ class Envelope:
         headers = Headers(scope=scope)
         current = trace.Trace(_request_id(headers))
         token = trace.current.set(current)
-        status = 500
 
         async def send_with_headers(message: Message) -> None:
-            nonlocal status
             if message["type"] == "http.response.start":
-                status = message["status"]
                 _add_headers(MutableHeaders(scope=message), current)
-                _log_request(scope, status, current)
+                _log_request(scope, message["status"], current)
             await send(message)
 
         # HEAD is GET without the body; servers leave it out by themselves.
         inner = {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope
         try:
             await self._app(inner, _limited(receive, headers), send_with_headers)
-        except Exception as error:
-            trace.log("http.failed", level=logging.ERROR, error=error, path=scope["path"])
-            if status == 500:
-                await problem_response(HoldfastError())(scope, receive, send_with_headers)
         finally:
             trace.current.reset(token)
+
+
+class Failsafe:
+    """The innermost layer: what nobody foresaw becomes a problem, inside CORS, so that browsers may read it."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        answered = False
+
+        async def watched_send(message: Message) -> None:
+            nonlocal answered
+            answered = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, watched_send)
+        except Exception as error:
+            if scope["type"] != "http":
+                raise
+            trace.log("http.failed", level=logging.ERROR, error=error, path=scope["path"])
+            if not answered:
+                await problem_response(HoldfastError())(scope, receive, send)
 
 
 def _request_id(headers: Headers) -> str:
