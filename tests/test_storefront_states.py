@@ -6,8 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from playwright.sync_api import expect
 
-from lib import inventory
-from scheduled.reap import sweep
+from lib import events, inventory
 from tests.support.browser import browser, open_window
 
 __all__ = ["browser", "open_window"]
@@ -75,16 +74,16 @@ def test_sold_out_tells_when_the_next_hold_ends_and_back_in_stock_opens_the_butt
     drop, (ann, bob) = make_drop(stock=1), make_users(2)
     card = open_window(bob).card(drop)
     hold = inventory.reserve(drop, ann)
-    sweep(0)
+    events.deliver()
     expect(card["status"]).to_have_text("Sold out")
     card.expect_disarmed("Sold out")
     expect(card.root).to_contain_text(re.compile(r"Units may return: next hold ends in 0:\d\d"))
     inventory.release(hold.id, ann)
-    sweep(0)
+    events.deliver()
     expect(card["status"]).to_have_text("Live")
     card.expect_armed()
     inventory.purchase(inventory.reserve(drop, ann).id, ann)
-    sweep(0)
+    events.deliver()
     card.expect_disarmed("Sold out")
     expect(card.root).to_contain_text("Every unit has been bought.")
 
@@ -94,7 +93,7 @@ def test_a_hold_that_ended_with_no_sweep_is_offered_to_who_waits(channel, databa
     drop, (ann, bob) = make_drop(stock=1, hold_seconds=2), make_users(2)
     card = open_window(bob).card(drop)
     inventory.reserve(drop, ann)
-    sweep(0)
+    events.deliver()
     card.expect_disarmed("Sold out")
     card.expect_armed()
     card["reserve"].click()
