@@ -169,21 +169,8 @@ def test_another_method_is_405_with_those_allowed(client: httpx2.Client, databas
 
 
 NOWHERE = [
-    "nothing",
-    "drops/1/nothing",
-    "drops/1/restock/1",
-    "reserve",
-    "reserve/1/2",
-    "cron",
-    "cron/nothing",
-    "DROPS",
-    "drops;x",
-    "openapi",
-    "%00",
-    "%ff%fe",
-    "%2e%2e%2fetc%2fpasswd",
-    "__init__",
-    "<script>alert(1)</script>",
+    *("nothing", "drops/1/nothing", "drops/1/restock/1", "reserve", "reserve/1/2", "cron", "cron/nothing", "openapi"),
+    *("DROPS", "drops;x", "%00", "%ff%fe", "%2e%2e%2fetc%2fpasswd", "__init__", "<script>alert(1)</script>"),
 ]
 
 
