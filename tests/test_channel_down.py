@@ -119,7 +119,7 @@ def test_on_lambda_a_silent_channel_holds_a_reply_up_for_no_more_than_its_budget
     began = time.monotonic()
     events.deliver()
 
-    assert time.monotonic() - began < 0.5 + 0.25
+    assert time.monotonic() - began < 0.5 + 0.5  # slack for a busy machine; a silent server is waited for 2 s elsewhere
 
 
 @pytest.mark.slow
@@ -153,7 +153,7 @@ def test_a_channel_that_is_down_in_a_storm_gets_everything_once_it_is_back(
     with Subscriber(own_soketi.env(), f"cache-drop-{drop}", f"drop-{drop}") as viewer:
         # Nobody asks for anything any more: only the clock runs.
         database.shift_clock(LEASE_SECONDS + 0.1)
-        sweep(3)
+        sweep(10)  # ends as soon as nothing waits
         viewer.wait_for(lambda _: waiting <= {told["purchaseId"] for told in viewer.named("newPurchase")})
         viewer.wait_for(lambda _: [told["availableStock"] for told in viewer.named("stockUpdate")][-1:] == [0])
     assert database.value("select count(*) from outbox") == 0
