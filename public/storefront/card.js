@@ -182,7 +182,7 @@ function build(drop, sizes, ring) {
   };
   ui.offer = h('div', { class: 'offer' }, ui.reserve, ui.hint);
   ui.hold = h('div', { class: 'hold', 'data-testid': 'hold', hidden: true }, ring,
-    h('div', {}, ui.holdTitle, h('p', { class: 'hint' }, 'Nobody else can buy it until the ring closes.')),
+    h('div', {}, ui.holdTitle, h('p', { class: 'hint' }, 'Nobody else can buy it meanwhile.')),
     h('div', { class: 'buttons' }, ui.purchase, ui.release));
   ui.receipt = h('div', { class: 'receipt', 'data-testid': 'receipt', tabindex: '-1', hidden: true },
     h('span', { class: 'tick', 'aria-hidden': 'true' }), h('div', {}, ui.receiptTitle, ui.receiptText), ui.dismiss);
@@ -221,5 +221,5 @@ function drawReceipt(ui, drop, { size, receipt }) {
   setText(ui.receiptTitle, size ? `Size ${size} is yours` : 'It is yours');
   const paid = receipt.price === undefined ? '' : `${money(receipt.price, receipt.currency)} · `;
   setText(ui.receiptText, `${paid}${receipt.id ? `receipt no. ${receipt.id}` : drop.name}${
-    receipt.timestamp ? ` · ${when(receipt.timestamp)}` : ''}`);
+    receipt.timestamp ? `\n${when(receipt.timestamp)}` : ''}`);
 }
