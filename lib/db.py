@@ -6,6 +6,7 @@ the connection used last is used first and the others age out. Every call has th
 """
 
 import math
+import re
 import select
 import threading
 import time
@@ -19,7 +20,7 @@ from psycopg.abc import PQGen
 from psycopg.pq import TransactionStatus
 from psycopg.rows import class_row
 
-from lib.errors import Busy, DatabaseUnavailable
+from lib.errors import Busy, DatabaseUnavailable, NotConfigured
 from lib.settings import settings
 from lib.trace import current
 
@@ -38,6 +39,17 @@ _BUSY = (
     psycopg.errors.TooManyConnections,
     psycopg.errors.DeadlockDetected,
 )
+# libpq gives no SQLSTATE for a connection that was refused, so its words count: Postgres', PgBouncer's, Neon's.
+_REFUSED = re.compile(r"authentication failed|no such user|role \"[^\"]*\" (does not exist|is not permitted to log in)")
+_REFUSED_STATES = ("28P01", "28000")
+
+
+def _nothing_new() -> bool:
+    return False
+
+
+# Called when the database refuses the credentials: whether there are others by now, so that trying again makes sense.
+on_authentication_failure: Callable[[], bool] = _nothing_new
 
 
 class TimeLimitedConnection(psycopg.Connection[Any]):
@@ -123,7 +135,7 @@ class Pool:
             raise DatabaseUnavailable from None
         if isinstance(result, Exception):
             if isinstance(result, psycopg.OperationalError):
-                raise DatabaseUnavailable from result
+                raise (_CredentialsRefused if _is_refusal(result) else DatabaseUnavailable) from result
             raise result
         return result
 
@@ -140,6 +152,10 @@ def _open(conninfo: str) -> TimeLimitedConnection:
     )
 
 
+def _is_refusal(error: psycopg.Error) -> bool:
+    return error.sqlstate in _REFUSED_STATES or (error.sqlstate is None and _REFUSED.search(str(error)) is not None)
+
+
 def _is_dead(connection: TimeLimitedConnection) -> bool:
     """Whether an idle connection has something to read: the server only speaks unasked to say goodbye."""
     if connection.closed or connection.info.transaction_status != TransactionStatus.IDLE:
@@ -154,9 +170,11 @@ _pool_lock = threading.Lock()
 
 
 def pool() -> Pool:
-    """The process's pool, made at first use."""
+    """The process's pool, made at first use. Raises NotConfigured while the URL's secret could not be read."""
     global _pool
     if _pool is None:
+        if settings().awaits_database_url:
+            raise NotConfigured("The secret that DATABASE_URL_SECRET names could not be read.")
         with _pool_lock:
             _pool = _pool or Pool(settings().database_url, settings().database_pool_max)
     return _pool
@@ -208,16 +226,43 @@ def _call(run: Callable[[TimeLimitedConnection], T]) -> T:
     trace = current.get()
     began = time.monotonic()
     try:
-        try:
-            return _once(run, limit, fresh=False)
-        except _StaleConnection:
-            if trace is not None:
-                trace.retries += 1
-            return _once(run, limit, fresh=True)
+        return _with_new_credentials(lambda: _repeated_if_stale(run, limit))
     finally:
         if trace is not None:
             trace.database_ms += (time.monotonic() - began) * 1000
             trace.database_calls += 1
+
+
+def _repeated_if_stale(run: Callable[[TimeLimitedConnection], T], limit: float) -> T:
+    try:
+        return _once(run, limit, fresh=False)
+    except _StaleConnection:
+        _count_retry()
+        return _once(run, limit, fresh=True)
+
+
+def _with_new_credentials(call: Callable[[], T]) -> T:
+    """Call again, once, if the credentials were refused and there are others: a secret was rotated."""
+    try:
+        try:
+            return call()
+        except _CredentialsRefused:
+            if not on_authentication_failure():
+                raise
+            _count_retry()
+            return call()
+    except _CredentialsRefused as refused:
+        raise DatabaseUnavailable from refused.__cause__
+
+
+def _count_retry() -> None:
+    trace = current.get()
+    if trace is not None:
+        trace.retries += 1
+
+
+class _CredentialsRefused(Exception):
+    """The database does not know this user or this password."""
 
 
 class _StaleConnection(Exception):
@@ -234,6 +279,9 @@ def _once(run: Callable[[TimeLimitedConnection], T], limit: float, *, fresh: boo
         except _BUSY as error:
             raise Busy from error
         except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+            if error.sqlstate in _REFUSED_STATES:  # from a pooler that logs in on behalf of its clients
+                connection.close()
+                raise _CredentialsRefused from error
             if was_warm and connection.broken:
                 raise _StaleConnection from error
             raise DatabaseUnavailable from error

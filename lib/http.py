@@ -215,7 +215,18 @@ def _field(location: Sequence[int | str]) -> str:
 def _message(item: dict[str, Any]) -> str:
     if item["type"] == "model_attributes_type" or (item["type"] == "missing" and item["loc"] == ("body",)):
         return "the body must be a JSON object, sent with Content-Type: application/json"
-    return str(item["msg"]).removeprefix("Value error, ")
+    return _MESSAGES.get(item["type"]) or str(item["msg"]).removeprefix("Value error, ")
+
+
+# Where the library's own words would speak to a Python programmer.
+_MESSAGES = {
+    "extra_forbidden": "is not a field of this request",
+    "missing": "is required",
+    "int_type": "must be an integer",
+    "int_parsing": "must be an integer",
+    "string_type": "must be a string",
+    "list_type": "must be a list",
+}
 
 
 _BY_STATUS: dict[int, type[HoldfastError]] = {

@@ -65,12 +65,7 @@ def purchase(reservation_id: int, user_id: int) -> Purchase:
     return _expect(
         db.fetch_one(
             Purchase,
-            """
-            select p.outcome, (p.bought).*, (p.sold_drop).name as drop_name, (p.sold_drop).image_url as drop_image_url,
-                   (p.sold_drop).price as drop_price, (p.sold_drop).total_stock as drop_total_stock,
-                   (p.sold_drop).drop_start_time
-            from purchase(%(reservation)s, %(user)s) p
-            """,
+            "select p.outcome, (p.bought).* from purchase(%(reservation)s, %(user)s) p",
             {"reservation": reservation_id, "user": user_id},
         )
     )

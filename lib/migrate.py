@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import psycopg
+from dotenv import load_dotenv
 
 from lib.settings import settings
 
@@ -67,6 +68,8 @@ def _run(connection: psycopg.Connection[tuple[object, ...]], path: Path) -> None
 
 
 def main() -> int:
+    # For people, who have a .env; platforms set the environment itself. What is set already wins.
+    load_dotenv()
     s = settings()
     url = s.database_url_unpooled or s.database_url
     try:

@@ -137,17 +137,7 @@ class PurchaseResponse(Wire):
         return cls(
             message="Purchased",
             purchase=Purchase(timestamp=record.created_at, **_fields(Purchase, record)),
-            drop=PurchasedDrop(
-                id=record.drop_id,
-                name=record.drop_name,
-                image_url=record.drop_image_url,
-                price=record.drop_price,
-                currency=record.currency,
-                total_stock=record.drop_total_stock,
-                available_stock=record.available_stock,
-                drop_start_time=record.drop_start_time,
-                version=record.drop_version,
-            ),
+            drop=PurchasedDrop.model_validate(record.drop_snapshot),
         )
 
 

@@ -29,7 +29,7 @@ class Hold:
 
 @dataclass(frozen=True, slots=True)
 class Purchase:
-    """A purchase and its drop, with the drop's stock and version as they were at the purchase."""
+    """A purchase. `drop_snapshot`: the drop as it was then, as PurchasedDrop of lib/models.py."""
 
     id: int
     reservation_id: int
@@ -39,13 +39,7 @@ class Purchase:
     price: Decimal
     currency: str
     created_at: datetime
-    available_stock: int
-    drop_version: int
-    drop_name: str
-    drop_image_url: str | None
-    drop_price: Decimal
-    drop_total_stock: int
-    drop_start_time: datetime
+    drop_snapshot: dict[str, Any]
     outcome: str
 
     @property

@@ -1,16 +1,16 @@
 """Every environment variable that Holdfast reads, with unit and default. `.env.example` and README list the same."""
 
 from functools import lru_cache
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
 class Settings(BaseSettings):
-    """Read once for each process, from the environment and from `.env` beside the project."""
+    """Read once for each process, from the environment alone; `make dev` and `make migrate` put .env into it."""
 
-    model_config = SettingsConfigDict(env_file=".env", env_ignore_empty=True, extra="ignore")
+    model_config = SettingsConfigDict(env_ignore_empty=True, extra="ignore")
 
     # Which environment this is. Set by Vercel and Lambda; HOLDFAST_ENV overrides both, for other hosts.
     holdfast_env: Literal["development", "production"] | None = None
@@ -49,9 +49,14 @@ class Settings(BaseSettings):
     auth_mode: Literal["trusted"] | None = None
     admin_token: str | None = None
     cron_secret: str | None = None
+    # On AWS Lambda: the name or ARN of a secret in Secrets Manager, or the ARN of an SSM parameter, that holds the
+    # database's URL, the channel's PUSHER_ values, the admin token. lib/aws.py reads them.
+    database_url_secret: str | None = None
+    pusher_secret_id: str | None = None
+    admin_token_secret: str | None = None
     # Comma-separated origins, or *. Empty: * in development, none in production.
     cors_origins: str = ""
-    log_level: str = "INFO"
+    log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(str.upper)] = "INFO"
 
     @property
     def is_production(self) -> bool:
@@ -59,6 +64,11 @@ class Settings(BaseSettings):
         if self.holdfast_env is not None:
             return self.holdfast_env == "production"
         return self.vercel_env in ("production", "preview") or self.on_lambda
+
+    @property
+    def awaits_database_url(self) -> bool:
+        """Whether the URL is in a secret that could not be read yet."""
+        return self.database_url_secret is not None and "database_url" not in self.model_fields_set
 
     @property
     def on_lambda(self) -> bool:
@@ -70,7 +80,16 @@ class Settings(BaseSettings):
         return listed or ([] if self.is_production else ["*"])
 
 
+_secrets: dict[str, Any] = {}
+
+
 @lru_cache
 def settings() -> Settings:
     """The process's settings. Tests that change the environment call `settings.cache_clear()`."""
-    return Settings()
+    return Settings(**_secrets)
+
+
+def adopt(secrets: dict[str, str]) -> None:
+    """Use these values from now on, whatever the environment says. They stay out of it: other programs can read it."""
+    _secrets.update(secrets)
+    settings.cache_clear()

@@ -102,9 +102,9 @@ create table purchases (
   price numeric(12, 2) not null,
   currency text not null,
   created_at timestamptz not null,
-  -- The drop's stock and version as the first answer told them: a repeated purchase gives that answer again.
-  available_stock integer not null,
-  drop_version bigint not null,
+  -- The drop as the first answer told it, in the API's words: a repeated purchase gives that answer again, and a receipt
+  -- does not change when the shop edits the drop.
+  drop_snapshot jsonb not null,
   constraint one_purchase_per_reservation unique (reservation_id)
 );
 create index purchases_by_drop on purchases (drop_id, id desc);

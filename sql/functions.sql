@@ -219,10 +219,10 @@ begin
 end
 $$;
 
--- Turns a hold into a purchase. `bought` and `sold_drop` are set for 'ok' and 'replayed'.
+-- Turns a hold into a purchase. `bought` is set for 'ok' and 'replayed'.
 create or replace function purchase(
   p_reservation bigint, p_user bigint,
-  out outcome text, out bought purchases, out sold_drop drops
+  out outcome text, out bought purchases
 )
 language plpgsql
 set enable_seqscan = off
@@ -232,6 +232,7 @@ set lock_timeout = '2s'
 as $$
 declare
   v_hold reservations;
+  v_drop drops;
   v_now timestamptz;
 begin
   select * into v_hold from reservations r where r.id = p_reservation for no key update;
@@ -244,21 +245,15 @@ begin
     when v_hold.status = 'PURCHASED' then 'replayed'
     when v_hold.expires_at <= v_now then 'reservation_expired'
   end;
-  if outcome is not null and outcome <> 'replayed' then return; end if;
-
-  select * into sold_drop from drops d where d.id = v_hold.drop_id;
-  if outcome = 'replayed' then
-    select * into bought from purchases p where p.reservation_id = p_reservation;
-    return;
-  end if;
-  if sold_drop.state = 'CANCELLED' then outcome := 'drop_cancelled'; sold_drop := null; return; end if;
+  if outcome = 'replayed' then select * into bought from purchases p where p.reservation_id = p_reservation; end if;
+  if outcome is not null then return; end if;
+  select * into v_drop from drops d where d.id = v_hold.drop_id;
+  if v_drop.state = 'CANCELLED' then outcome := 'drop_cancelled'; return; end if;
 
   update reservations r set status = 'PURCHASED', closed_at = v_now where r.id = p_reservation;
-  insert into purchases (reservation_id, user_id, drop_id, size, price, currency, created_at,
-                         available_stock, drop_version)
-  values (p_reservation, p_user, v_hold.drop_id, v_hold.size, sold_drop.price, sold_drop.currency, v_now,
-          (select sum(s.available) from stock_stripes s where s.drop_id = v_hold.drop_id),
-          (select f.version from drop_feeds f where f.drop_id = v_hold.drop_id))
+  insert into purchases (reservation_id, user_id, drop_id, size, price, currency, created_at, drop_snapshot)
+  values (p_reservation, p_user, v_hold.drop_id, v_hold.size, v_drop.price, v_drop.currency, v_now,
+          drop_snapshot(v_drop))
   returning * into bought;
   insert into outbox (drop_id, kind, payload)
   select v_hold.drop_id, 'purchase', jsonb_build_object(
@@ -266,6 +261,20 @@ begin
     'timestamp', utc_text(v_now), 'purchaseId', bought.id)
   from users u where u.id = p_user;
   outcome := 'ok';
+end
+$$;
+
+-- The drop as a purchase's answer tells it.
+create or replace function drop_snapshot(p_drop drops) returns jsonb
+language plpgsql
+as $$
+begin
+  return jsonb_build_object(
+    'id', p_drop.id, 'name', p_drop.name, 'imageUrl', p_drop.image_url, 'price', p_drop.price,
+    'currency', p_drop.currency, 'totalStock', p_drop.total_stock,
+    'availableStock', (select sum(s.available) from stock_stripes s where s.drop_id = p_drop.id),
+    'dropStartTime', utc_text(p_drop.drop_start_time),
+    'version', (select f.version from drop_feeds f where f.drop_id = p_drop.id));
 end
 $$;
 

@@ -41,7 +41,7 @@ def test_fault_1_a_purchase_posted_twice_at_once_is_one_purchase(database, make_
 def test_fault_1_the_tables_themselves_refuse_a_second_purchase_of_a_hold(database, make_drop, make_users):
     drop, (user,) = make_drop(), make_users(1)
     inventory.purchase(inventory.reserve(drop, user).id, user)
-    columns = "reservation_id, user_id, drop_id, size, price, currency, created_at, available_stock, drop_version"
+    columns = "reservation_id, user_id, drop_id, size, price, currency, created_at, drop_snapshot"
     with pytest.raises(psycopg.errors.UniqueViolation, match="one_purchase_per_reservation"):
         database.connection.execute(f"insert into purchases ({columns}) select {columns} from purchases")
 

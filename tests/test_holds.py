@@ -31,7 +31,7 @@ def test_a_purchase_takes_the_held_unit_for_good(database, make_drop, make_users
     hold = inventory.reserve(drop, user)
     bought = inventory.purchase(hold.id, user)
     assert (bought.reservation_id, bought.user_id, bought.drop_id, bought.currency) == (hold.id, user, drop, "USD")
-    assert bought.price == bought.drop_price == 200
+    assert bought.price == bought.drop_snapshot["price"] == 200
     assert database.stock(drop) == (2, 0, 1)
     assert database.statuses(drop) == {"PURCHASED": 1}
 
