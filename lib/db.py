@@ -79,6 +79,9 @@ class Pool:
         if not self._slots.acquire(timeout=max(0.0, deadline - time.monotonic())):
             raise Busy
         try:
+            # Without time left a call would only break a good connection, or start one that nobody waits for.
+            if time.monotonic() >= deadline:
+                raise Busy
             warm = None if fresh else self._take()
             connection = warm or self._connect(deadline)
             connection.deadline = deadline
