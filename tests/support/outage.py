@@ -1,0 +1,84 @@
+"""Databases that fall silent, and what tests of outages ask."""
+
+import contextlib
+import socket
+import threading
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+from dev.ports import HOST
+from tests.support.database import Database
+
+
+class Proxy:
+    """A TCP relay to a server that can go silent: connections stay open, and nothing passes any more."""
+
+    def __init__(self, port: int) -> None:
+        self._target = port
+        self._passing = threading.Event()
+        self._passing.set()
+        self._sockets: list[socket.socket] = []
+        self._listener = socket.create_server((HOST, 0), backlog=256)
+        self.port = self._listener.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                near = self._listener.accept()[0]
+                far = socket.create_connection((HOST, self._target))
+                self._sockets += [near, far]
+                for source, sink in ((near, far), (far, near)):
+                    threading.Thread(target=self._relay, args=(source, sink), daemon=True).start()
+
+    def _relay(self, source: socket.socket, sink: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                self._passing.wait()
+                sink.sendall(data)
+            sink.shutdown(socket.SHUT_WR)
+
+    def silence(self) -> None:
+        self._passing.clear()
+
+    def resume(self) -> None:
+        self._passing.set()
+
+    def close(self) -> None:
+        self.resume()
+        self._listener.shutdown(socket.SHUT_RDWR)
+        for each in [self._listener, *self._sockets]:
+            each.close()
+
+
+@contextlib.contextmanager
+def silent_server() -> Iterator[int]:
+    """A port that takes connections and never says a word."""
+    with socket.socket() as listener:
+        listener.bind((HOST, 0))
+        listener.listen(256)
+        accepted: list[socket.socket] = []
+
+        def accept() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    accepted.append(listener.accept()[0])
+
+        thread = threading.Thread(target=accept, daemon=True)
+        thread.start()
+        yield listener.getsockname()[1]
+        listener.shutdown(socket.SHUT_RDWR)
+        thread.join(5)
+        for connection in accepted:
+            connection.close()
+
+
+def name_of(url: str) -> str:
+    """The database of a connection URL."""
+    return urlsplit(url).path[1:]
+
+
+def waiting_backends(database: Database) -> list[int]:
+    """The processes that wait for a lock in this database."""
+    query = "select pid from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
+    return [pid for (pid,) in database.rows(query)]
