@@ -77,25 +77,29 @@ def test_a_pooler_that_is_away_is_a_clear_503_and_comes_back_by_itself(
     assert client.get("/api/drops").status_code == 200
 
 
-def test_a_call_stuck_on_a_lock_is_a_busy_503_in_time(
+def test_a_call_stuck_on_a_lock_is_a_busy_503_in_time_and_safe_to_repeat(
     client: httpx2.Client, database: Database, make_drop: MakeDrop, make_users: MakeUsers
 ) -> None:
-    (user,) = make_users(1)
-    hold = inventory.reserve(make_drop(1), user)
+    buyer, loser = make_users(2)
+    drop_id = make_drop(3)
+    bought, released = (inventory.reserve(drop_id, user).id for user in (buyer, loser))
     calls: list[Callable[[], httpx2.Response]] = [
-        lambda: client.post(f"/api/purchase/{hold.id}", json={"userId": user}),
-        lambda: client.delete(f"/api/reservations/{hold.id}?userId={user}"),
-        lambda: client.patch("/api/drops/1", json={"name": "x"}),
-        lambda: client.post("/api/drops/1/restock", json={"quantity": 1}),
-        lambda: client.post("/api/users", json={"username": "ada"}),
+        lambda: client.post(f"/api/purchase/{bought}", json={"userId": buyer}),
+        lambda: client.delete(f"/api/reservations/{released}?userId={loser}"),
+        lambda: client.patch(f"/api/drops/{drop_id}", json={"name": "x"}),
+        lambda: client.post(f"/api/drops/{drop_id}/restock", json={"quantity": 1}, headers={"Idempotency-Key": "k"}),
+        lambda: client.post("/api/users", json={"username": "ada"}, headers={"Idempotency-Key": "k"}),
     ]
     with database.connect() as other, other.transaction(), ThreadPoolExecutor(len(calls)) as threads:
         other.execute("lock table drops, reservations, stock_stripes, users in access exclusive mode")
         for answer, seconds in threads.map(timed, calls):
             problem(answer, 503, "busy")
             assert seconds < IN_TIME_SECONDS
-    assert client.post(f"/api/purchase/{hold.id}", json={"userId": user}).status_code == 201
+    # Who was told to repeat does; whether the first call came through after its answer does not matter.
     assert wait_until(lambda: waiting_backends(database) == [], 10)
+    assert [call().is_success for call in calls] == [True] * len(calls)
+    assert database.stock(drop_id) == (3, 0, 1)
+    assert database.value("select count(*) from users where username = 'ada'") == 1
     database.assert_conserved()
 
 
