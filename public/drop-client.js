@@ -24,7 +24,6 @@ export { DropError };
  * @typedef {'live'|'polling'|'offline'} ConnectionState
  */
 
-
 /**
  * @param {object} [options]
  * @param {string} [options.api] origin of the API; '' for the page's own
@@ -50,6 +49,8 @@ class DropClient {
   /** @type {ConnectionState|null} */
   #state = null;
   #failures = 0;
+  /** Local time until which events of an outage may still come; Infinity while it lasts. */
+  #lateUntil = 0;
   #timers = createTimers();
   #emitter = createEmitter();
   #closed = false;
@@ -71,11 +72,7 @@ class DropClient {
     return this.#watch(this.#store.addList(status, callback));
   }
 
-  /**
-   * Follow one drop.
-   * @param {number} id @param {(drop: Drop) => void} callback
-   * @returns {() => void} stops it
-   */
+  /** Follow one drop. @param {number} id @param {(drop: Drop) => void} callback @returns {() => void} stops it */
   watchDrop(id, callback) {
     return this.#watch(this.#store.addDrop(id, callback));
   }
@@ -243,10 +240,7 @@ class DropClient {
     this.#timers.set('refresh', this.#timing.spreadMs * Math.random(), () => this.#refresh(true));
   }
 
-  /**
-   * Ask for a drop's snapshot now; events carry neither `nextExpiryAt` nor `soldCount`.
-   * @param {number} dropId
-   */
+  /** Ask for a drop's snapshot now; events carry neither `nextExpiryAt` nor `soldCount`. @param {number} dropId */
   refresh(dropId) {
     this.#catchUp(dropId, this.#timing.spreadMs * Math.random());
   }
@@ -280,7 +274,7 @@ class DropClient {
   }
 
   #pause() {
-    if (this.#state === 'live') return this.#timing.safetyMs;
+    if (this.#state === 'live') return Date.now() < this.#lateUntil ? this.#timing.settleMs : this.#timing.safetyMs;
     const idle = globalThis.document?.hidden || this.#failures > MANY_FAILURES;
     return idle ? this.#timing.slowPollMs : this.#timing.pollMs;
   }
@@ -292,8 +286,13 @@ class DropClient {
     else if (this.#failures > 0) this.#state = 'offline';
     else if (this.#snapshots.seen()) this.#state = 'polling';
     if (this.#state === before) return;
-    // The appointment for the safety snapshot is far too late once events have stopped.
-    if (before === 'live') this.#timers.set('refresh', spread(this.#timing.pollMs), () => this.#refresh());
+    if (before === 'live') {
+      this.#lateUntil = Infinity;
+      // The appointment for the safety snapshot is far too late once events have stopped.
+      this.#timers.set('refresh', spread(this.#timing.pollMs), () => this.#refresh());
+    } else if (this.#state === 'live' && this.#lateUntil === Infinity) {
+      this.#lateUntil = Date.now() + this.#timing.lateEventsMs;
+    }
     this.#emitter.emit('state', this.#state);
   }
 }

@@ -71,8 +71,10 @@ class Storm:
         for user in users:
             if self._stopped.is_set():
                 break
-            answer = self._client.post(f"/api/reserve/{self._drop_id}", json={"userId": user})
-            assert answer.status_code == 201, answer.text
+            answer = None
+            while answer is None or answer.status_code == 503:  # a busy machine; repeating it takes no second unit
+                answer = self._client.post(f"/api/reserve/{self._drop_id}", json={"userId": user})
+            assert answer.status_code in (200, 201), answer.text
             sold += 1
             time.sleep(0.02)
         return sold
@@ -95,7 +97,7 @@ def test_a_viewer_converges_when_soketi_dies_in_a_storm_of_reserves(
     time.sleep(outage_seconds)
     mortal_soketi.start()
     back = time.monotonic()
-    time.sleep(0.5)
+    time.sleep(2)  # longer than the first snapshots of a client that is back
     reserved = storm.stop()
     over = time.monotonic()
     expected = database.stock(drop)[0]

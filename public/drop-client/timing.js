@@ -8,6 +8,8 @@ export const TIMING = {
   safetyMs: 30000,
   /** A kept reply of a CDN may be this old: look once more after it. */
   settleMs: 1500,
+  /** After a reconnect, events that failed meanwhile come late, when their lease (5 s) is over: ask every settleMs. */
+  lateEventsMs: 7000,
   /** Until /api/realtime is asked again after it said that there is no channel, or the channel sent us away. */
   realtimeMs: 30000,
   /** Viewers are spread over this time when an event makes all of them ask. */
