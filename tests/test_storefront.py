@@ -56,7 +56,7 @@ def test_a_purchase_shows_in_the_feed_of_both_windows(channel, database, make_dr
 
 
 def test_an_expired_hold_returns_to_stock_in_both_windows(channel, database, make_drop, make_users, open_window):
-    drop, (ann, bob) = make_drop(stock=1, hold_seconds=3), make_users(2)
+    drop, (ann, bob) = make_drop(stock=1, hold_seconds=4), make_users(2)
     here, there = open_window(ann), open_window(bob)
     here.card(drop)["reserve"].click()
     there.card(drop).expect_stock(0)
