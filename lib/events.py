@@ -16,6 +16,7 @@ from lib.realtime import BATCH_SIZE, Message
 from lib.settings import settings
 
 CLAIM_LIMIT = 100
+RETRY_SECONDS = 0.5
 # A process that is asked again and again goes on delivering for others, but ends before any platform's time limit.
 MAX_RUN_SECONDS = 8.0
 # Between two claims of one process, whatever news comes in.
@@ -41,6 +42,11 @@ def claim_events() -> Claim:
 
 def ack_events(ids: list[int]) -> None:
     db.execute("select ack_events(%(ids)s)", {"ids": ids})
+
+
+def defer_events(ids: list[int]) -> None:
+    """End the leases of these events RETRY_SECONDS from now."""
+    db.execute("select defer_events(%(ids)s, %(seconds)s)", {"ids": ids, "seconds": RETRY_SECONDS})
 
 
 def messages(event: dict[str, Any]) -> list[Message]:
@@ -129,7 +135,8 @@ def _lease_is_safe_until() -> float:
 def _publish(events: list[dict[str, Any]], until: float) -> tuple[int, bool]:
     """Publish what can start before `until`, and ack; the number published, and whether the channel failed.
 
-    The rest stays leased.
+    The rest stays leased: for RETRY_SECONDS if nothing of it can be on its way, so that viewers have it soon after the
+    channel is back; else to the lease's end, because what is on its way must not be overtaken.
     """
     done: list[int] = []
     failed = False
@@ -143,6 +150,8 @@ def _publish(events: list[dict[str, Any]], until: float) -> tuple[int, bool]:
             done += [event["id"] for event in batch]
     except realtime.PublishFailed as error:
         failed = True
+        if not error.on_its_way:
+            defer_events([event["id"] for event in events if event["id"] not in done])
         trace.log("events.publish_failed", level=logging.WARNING, reason=str(error), waiting=len(events) - len(done))
     if not realtime.configured():
         # Without a channel nobody can subscribe: clients poll, and the outbox must not grow for ever.

@@ -26,7 +26,14 @@ class Message:
 
 
 class PublishFailed(Exception):
-    """The channel did not take a batch. The text is safe to log: it never holds the signed URL."""
+    """The channel did not take a batch. The text is safe to log: it never holds the signed URL.
+
+    `on_its_way`: it may have taken the batch after all and still be sending it; only its answer was lost.
+    """
+
+    def __init__(self, reason: str, *, on_its_way: bool) -> None:
+        super().__init__(reason)
+        self.on_its_way = on_its_way
 
 
 def configured() -> bool:
@@ -73,21 +80,27 @@ def publish(messages: list[Message]) -> None:
         answer = _client().trigger_batch(_batch(messages))
     except requests.ConnectTimeout as error:
         # A connection that never came about: no second wait for the same.
-        raise PublishFailed(type(error).__name__) from None
+        raise PublishFailed(type(error).__name__, on_its_way=False) from None
     except requests.ConnectionError:
         answer = _second_try(messages)
     except Exception as error:
-        raise PublishFailed(type(error).__name__) from None
+        raise PublishFailed(type(error).__name__, on_its_way=True) from None
     # soketi answers errors with HTTP 200.
     if isinstance(answer, dict) and "error" in answer:
-        raise PublishFailed(f"refused with code {answer.get('code')}")
+        raise PublishFailed(f"refused with code {answer.get('code')}", on_its_way=False)
 
 
 def _second_try(messages: list[Message]) -> Any:
     try:
         return _client().trigger_batch(_batch(messages))
     except Exception as error:
-        raise PublishFailed(type(error).__name__) from None
+        raise PublishFailed(type(error).__name__, on_its_way=not _was_refused(error)) from None
+
+
+def _was_refused(error: Exception) -> bool:
+    """Whether nobody listens there (any more): requests wraps urllib3's reason."""
+    reason = getattr(error.args[0] if error.args else None, "reason", None)
+    return type(reason).__name__ == "NewConnectionError"
 
 
 def _batch(messages: list[Message]) -> list[dict[str, str]]:

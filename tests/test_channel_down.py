@@ -160,6 +160,21 @@ def test_a_channel_that_is_down_in_a_storm_gets_everything_once_it_is_back(
     database.assert_conserved()
 
 
+def test_viewers_have_the_true_stock_soon_after_a_refusing_channel_is_back(
+    own_soketi: Soketi, database: Database, make_drop: Make, make_users: Make
+) -> None:
+    drop, (user,) = make_drop(5), make_users(1)
+    events.deliver()
+    own_soketi.kill()
+    inventory.reserve(drop, user)
+    events.deliver()
+    own_soketi.start()
+    with Subscriber(own_soketi.env(), f"cache-drop-{drop}") as viewer:
+        database.shift_clock(events.RETRY_SECONDS + 0.1)  # and not the whole lease
+        events.deliver()
+        viewer.wait_for(lambda event: event["event"] == "stockUpdate" and event["data"]["availableStock"] == 4)
+
+
 def test_a_connection_that_died_while_idle_is_no_outage(
     own_soketi: Soketi, make_drop: Make, database: Database
 ) -> None:
