@@ -10,7 +10,7 @@ from lib import errors, events, inventory
 from lib.auth import Admin
 from lib.bodies import CreateDropRequest, RestockRequest, UpdateDropRequest
 from lib.fields import MAX_ID, Digits, PathId
-from lib.http import REPLAYED, cached_response, json_response, make_app, problems
+from lib.http import NOT_MODIFIED, REPLAYED, cached_response, json_response, make_app, problems
 from lib.models import Drop, DropCreated, DropResponse
 from lib.records import Drop as DropRecord
 from lib.settings import settings
@@ -21,7 +21,7 @@ _DROPS = TypeAdapter(list[Drop])
 IdempotencyKey = Annotated[str | None, Header(min_length=1, max_length=255, pattern="^[!-~ ]+$")]
 
 
-@app.get("/api/drops", response_model=list[Drop], responses=problems())
+@app.get("/api/drops", response_model=list[Drop], responses={**NOT_MODIFIED, **problems()})
 def list_drops(
     request: Request,
     tasks: BackgroundTasks,
@@ -39,7 +39,7 @@ def list_drops(
     return cached_response(request, _DROPS.dump_json([Drop.of(drop) for drop in page], by_alias=True), links)
 
 
-@app.get("/api/drops/{drop_id}", response_model=Drop, responses=problems(errors.DropNotFound))
+@app.get("/api/drops/{drop_id}", response_model=Drop, responses={**NOT_MODIFIED, **problems(errors.DropNotFound)})
 def get_drop(drop_id: PathId, request: Request, tasks: BackgroundTasks) -> Response:
     """One drop with its live stock."""
     drop = inventory.get_drop(drop_id)
@@ -52,7 +52,7 @@ def get_drop(drop_id: PathId, request: Request, tasks: BackgroundTasks) -> Respo
     status_code=201,
     response_model=DropCreated,
     dependencies=[Admin],
-    responses=problems(errors.Unauthorized, errors.IdempotencyMismatch, errors.NotConfigured),
+    responses=problems(errors.Unauthorized, errors.IdempotencyMismatch, errors.NotConfigured, has_body=True),
 )
 def create_drop(body: CreateDropRequest, tasks: BackgroundTasks, idempotency_key: IdempotencyKey = None) -> Response:
     """Make a drop. With an Idempotency-Key, repeating the request makes no second one."""
@@ -78,7 +78,9 @@ def create_drop(body: CreateDropRequest, tasks: BackgroundTasks, idempotency_key
     "/api/drops/{drop_id}",
     response_model=DropResponse,
     dependencies=[Admin],
-    responses=problems(errors.Unauthorized, errors.DropNotFound, errors.DropCancelled, errors.NotConfigured),
+    responses=problems(
+        errors.Unauthorized, errors.DropNotFound, errors.DropCancelled, errors.NotConfigured, has_body=True
+    ),
 )
 def update_drop(drop_id: PathId, body: UpdateDropRequest, tasks: BackgroundTasks) -> Response:
     """Change a drop, pause it, open it again or cancel it. Live holds remain good, unless it is cancelled."""
@@ -99,6 +101,7 @@ def update_drop(drop_id: PathId, body: UpdateDropRequest, tasks: BackgroundTasks
         errors.StockCommitted,
         errors.IdempotencyMismatch,
         errors.NotConfigured,
+        has_body=True,
     ),
 )
 def restock(

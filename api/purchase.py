@@ -25,6 +25,7 @@ app = make_app()
             errors.ReservationClosed,
             errors.DropCancelled,
             errors.NotConfigured,
+            has_body=True,
         ),
     },
 )

@@ -37,6 +37,7 @@ def get_reservation(reservation_id: PathId, user_id: UserId = None) -> Response:
         errors.ReservationExpired,
         errors.ReservationClosed,
         errors.NotConfigured,
+        has_body=True,
     ),
 )
 def release(

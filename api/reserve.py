@@ -30,6 +30,7 @@ app = make_app()
             errors.LimitReached,
             errors.SoldOut,
             errors.NotConfigured,
+            has_body=True,
         ),
     },
 )

@@ -19,7 +19,7 @@ app = make_app()
     "/api/users",
     status_code=201,
     response_model=UserCreated,
-    responses=problems(errors.UsernameTaken, errors.IdempotencyMismatch),
+    responses=problems(errors.UsernameTaken, errors.IdempotencyMismatch, has_body=True),
 )
 def create_user(
     body: CreateUserRequest,

@@ -43,9 +43,10 @@ class Pages(StaticFiles):
 
     async def find(self, scope: Scope) -> Response | None:
         """The answer for this path, if there is such a file."""
-        if scope["method"] not in ("GET", "HEAD"):
-            return None
         path = scope["path"]
+        # No file is there, and looking would wait for the threads that functions may have taken.
+        if scope["method"] not in ("GET", "HEAD") or path.startswith("/api/"):
+            return None
         if self._clean_urls and path.endswith(".html") and self.lookup_path(path.lstrip("/"))[1]:
             return RedirectResponse(path.removesuffix(".html").removesuffix("index") or "/", status_code=308)
         candidates = [path, path + "/index.html"] + ([path + ".html"] if self._clean_urls else [])

@@ -3,37 +3,38 @@
 import hmac
 from typing import Annotated
 
-from fastapi import Depends, Header
+from fastapi import Depends
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from lib.errors import NotConfigured, Unauthorized, ValidationFailed
 from lib.settings import settings
 
-Authorization = Annotated[str | None, Header(include_in_schema=False)]
+_bearer = HTTPBearer(auto_error=False, scheme_name="secret", description="ADMIN_TOKEN; for the sweep CRON_SECRET.")
+Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
 
 
-def _require(name: str, secret: str | None, authorization: str | None) -> None:
+def _require(name: str, secret: str | None, given: HTTPAuthorizationCredentials | None) -> None:
     """Pass with the secret as bearer token, or if development has no secret. Raises NotConfigured, Unauthorized."""
     if not secret:
         if settings().is_production:
             raise NotConfigured(f"{name} is not set on the server, so this route is closed.")
         return
-    scheme, _, token = (authorization or "").partition(" ")
     # Compared as bytes, in constant time: compare_digest refuses non-ASCII text.
-    if scheme.lower() != "bearer" or not hmac.compare_digest(token.strip().encode(), secret.encode()):
+    if given is None or not hmac.compare_digest(given.credentials.strip().encode(), secret.encode()):
         raise Unauthorized(f"This route needs Authorization: Bearer with the value of {name}.")
 
 
-def require_admin(authorization: Authorization = None) -> None:
-    _require("ADMIN_TOKEN", settings().admin_token, authorization)
+def require_admin(given: Credentials) -> None:
+    _require("ADMIN_TOKEN", settings().admin_token, given)
 
 
-def require_admin_outside_development(authorization: Authorization = None) -> None:
+def require_admin_outside_development(given: Credentials) -> None:
     if settings().is_production:
-        require_admin(authorization)
+        require_admin(given)
 
 
-def require_cron(authorization: Authorization = None) -> None:
-    _require("CRON_SECRET", settings().cron_secret, authorization)
+def require_cron(given: Credentials) -> None:
+    _require("CRON_SECRET", settings().cron_secret, given)
 
 
 Admin = Depends(require_admin)

@@ -279,9 +279,14 @@ def cached_response(request: Request, body: bytes, headers: dict[str, str] | Non
     return Response(body, headers=all_headers, media_type="application/json")
 
 
-def problems(*kinds: type[HoldfastError]) -> dict[int | str, dict[str, Any]]:
+NOT_MODIFIED: dict[int | str, dict[str, Any]] = {304: {"description": "What If-None-Match names is still current."}}
+
+
+def problems(*kinds: type[HoldfastError], has_body: bool = False) -> dict[int | str, dict[str, Any]]:
     """The `responses` of a route for the API document; several errors of one status share an entry."""
-    always = (errors.ValidationFailed, errors.Busy, errors.DatabaseUnavailable, errors.MalformedJson, errors.TooLarge)
+    always: tuple[type[HoldfastError], ...] = (errors.ValidationFailed, errors.Busy, errors.DatabaseUnavailable)
+    if has_body:
+        always += (errors.MalformedJson, errors.TooLarge)
     codes: dict[int | str, list[str]] = {}
     kind: type[HoldfastError]
     for kind in (*kinds, *always):

@@ -89,7 +89,12 @@ begin
 
   select * into hold from reservations r
   where r.drop_id = p_drop and r.user_id = p_user and r.status = 'ACTIVE';
-  if hold.expires_at > server_time then outcome := 'replayed'; return; end if;
+  if hold.expires_at > server_time then
+    outcome := 'replayed';
+    -- A hold in a cancelled drop cannot be bought any more.
+    if v_asked.refusal = 'drop_cancelled' then outcome := v_asked.refusal; hold := null; end if;
+    return;
+  end if;
   if hold.id is not null then
     -- The buyer's own hold is overdue: end it, or it would stand in the way of a new one.
     outcome := expire_own(hold, server_time);

@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx2
 import pytest
+from fastapi.security import HTTPAuthorizationCredentials
 
 from lib import auth, inventory
 from lib.settings import Settings, settings
@@ -41,6 +42,7 @@ PRODUCTIONS: list[dict[str, str | None]] = [
     {"HOLDFAST_ENV": "production"},
     {"HOLDFAST_ENV": None, "VERCEL_ENV": "production"},
     {"HOLDFAST_ENV": None, "VERCEL_ENV": "preview"},
+    {"HOLDFAST_ENV": "development", "VERCEL_ENV": "production"},
     {"HOLDFAST_ENV": None, "AWS_LAMBDA_FUNCTION_NAME": "holdfast"},
 ]
 WRONG = [
@@ -193,8 +195,8 @@ def test_a_token_is_compared_in_constant_time(monkeypatch: pytest.MonkeyPatch, c
     real = hmac.compare_digest
     monkeypatch.setattr(auth.hmac, "compare_digest", lambda a, b: compared.append((a, b)) or real(a, b))
     configure(ADMIN_TOKEN=ADMIN, CRON_SECRET=CRON)
-    auth.require_admin(f"Bearer {ADMIN}")
-    auth.require_cron(f"Bearer {CRON}")
+    auth.require_admin(HTTPAuthorizationCredentials(scheme="Bearer", credentials=ADMIN))
+    auth.require_cron(HTTPAuthorizationCredentials(scheme="Bearer", credentials=CRON))
     assert compared == [(ADMIN.encode(), ADMIN.encode()), (CRON.encode(), CRON.encode())]
 
 

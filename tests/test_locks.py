@@ -9,15 +9,9 @@ from datetime import timedelta
 import pytest
 
 from lib import errors, inventory
-from tests.support.buyers import Session, freeze_clock, in_background, sessions, wait_until_blocked
+from tests.support.buyers import Session, freeze_clock, sessions
 
 MICROSECOND = timedelta(microseconds=1)
-
-
-def _never_waits(session: Session) -> Session:
-    """Any wait for a lock in this session raises: after this time, or after that which the function sets itself."""
-    session.connection.execute("set lock_timeout = '1s'")
-    return session
 
 
 def _wrote_nothing(session: Session) -> bool:
@@ -25,12 +19,12 @@ def _wrote_nothing(session: Session) -> bool:
     return session.row("select pg_current_xact_id_if_assigned() is null")[0]
 
 
-def test_reserve_never_waits_for_a_stripe(database, make_drop, make_users):
+def test_reservenever_waits_for_a_stripe(database, make_drop, make_users):
     drop, (user,) = make_drop(stock=100), make_users(1)
     with sessions(database, 2) as (other, buyer):
         other.begin()
         other.lock_stripes(drop)
-        assert _never_waits(buyer).reserve(drop, user) == ("busy", None)
+        assert never_waits(buyer).reserve(drop, user) == ("busy", None)
     assert database.stock(drop) == (100, 0, 0)
 
 
@@ -50,7 +44,7 @@ def test_a_unit_being_taken_is_busy_until_the_commit_and_then_sold_out(database,
     with sessions(database, 2) as (a, b):
         a.begin()
         a.hold(drop, first)
-        assert _never_waits(b).reserve(drop, second)[0] == "busy"
+        assert never_waits(b).reserve(drop, second)[0] == "busy"
         a.commit()
         assert b.reserve(drop, second)[0] == "sold_out"
     assert database.stock(drop) == (0, 1, 0)
@@ -73,8 +67,8 @@ def test_reserve_takes_a_free_stripe_beside_locked_ones(database, make_drop, mak
         a.begin()
         b.begin()
         assert a.reserve(drop, users[0])[0] == "ok"
-        assert _never_waits(b).reserve(drop, users[1])[0] == "ok"
-        assert _never_waits(c).reserve(drop, users[2])[0] == "busy"
+        assert never_waits(b).reserve(drop, users[1])[0] == "ok"
+        assert never_waits(c).reserve(drop, users[2])[0] == "busy"
         a.commit()
         b.commit()
     assert database.rows("select distinct stripe from reservations order by 1") == [(0,), (1,)]
@@ -99,7 +93,7 @@ def test_sold_out_is_answered_while_others_hold_every_lock(database, make_drop, 
         locker.lock_stripes(drop)
         locker.connection.execute("select from reservations for update")
         locker.connection.execute("select from drops for update")
-        assert _never_waits(buyer).reserve(drop, other)[0] == "sold_out"
+        assert never_waits(buyer).reserve(drop, other)[0] == "sold_out"
         assert buyer.reserve(drop, owner) == ("replayed", hold.id)
 
 
@@ -133,7 +127,7 @@ def test_purchase_needs_no_stripe(database, make_drop, make_users):
     with sessions(database, 2) as (other, buyer):
         other.begin()
         other.lock_stripes(drop)
-        assert _never_waits(buyer).purchase(hold.id, user) == "ok"
+        assert never_waits(buyer).purchase(hold.id, user) == "ok"
     assert database.stock(drop) == (4, 0, 1)
 
 
@@ -143,7 +137,7 @@ def test_purchase_needs_no_lock_on_the_drop(database, make_drop, make_users):
     with sessions(database, 2) as (other, buyer):
         other.begin()
         other.connection.execute("select from drops for no key update")
-        assert _never_waits(buyer).purchase(hold.id, user) == "ok"
+        assert never_waits(buyer).purchase(hold.id, user) == "ok"
 
 
 def test_expire_due_skips_locked_stripes_and_takes_them_later(database, make_drop, make_users):
@@ -154,7 +148,7 @@ def test_expire_due_skips_locked_stripes_and_takes_them_later(database, make_dro
     with sessions(database, 2) as (other, sweeper):
         other.begin()
         other.connection.execute("select from stock_stripes where stripe = 0 for no key update")
-        assert _never_waits(sweeper).expire_due() == 4
+        assert never_waits(sweeper).expire_due() == 4
         assert database.stock(drop) == (4, 4, 0)
         assert sweeper.expire_due() == 0
         other.commit()
@@ -170,7 +164,7 @@ def test_expire_due_skips_a_hold_that_is_being_bought(database, make_drop, make_
         buyer.begin()
         assert buyer.purchase(holds[0].id, users[0]) == "ok"
         freeze_clock(database, holds[2].expires_at)
-        assert _never_waits(sweeper).expire_due() == 2
+        assert never_waits(sweeper).expire_due() == 2
         buyer.commit()
         assert sweeper.expire_due() == 0
     assert database.stock(drop) == (2, 0, 1)
@@ -184,135 +178,11 @@ def test_two_sweeps_at_once_share_the_work_and_neither_waits(database, make_drop
     with sessions(database, 2) as (a, b):
         a.begin()
         first = a.expire_due(3)
-        second = _never_waits(b).expire_due()
+        second = never_waits(b).expire_due()
         a.commit()
         rest = b.expire_due()
     assert first == 3 and first + second + rest == 8
     assert database.stock(drop) == (8, 0, 0)
-
-
-def test_release_waits_for_its_stripe_and_then_succeeds(database, make_drop, make_users):
-    drop, (user,) = make_drop(stock=1), make_users(1)
-    hold = inventory.reserve(drop, user)
-    with sessions(database, 2) as (other, buyer):
-        other.begin()
-        other.lock_stripes(drop)
-        answer = in_background(lambda: buyer.release(hold.id, user))
-        wait_until_blocked(database, buyer, by=other)
-        other.commit()
-        assert answer.result(10) == "ok"
-    assert database.stock(drop) == (1, 0, 0)
-
-
-def test_a_waiting_release_holds_nothing_that_a_purchase_needs(database, make_drop, make_users):
-    drop, (user,) = make_drop(stock=1), make_users(1)
-    hold = inventory.reserve(drop, user)
-    with sessions(database, 3) as (other, releaser, buyer):
-        other.begin()
-        other.lock_stripes(drop)
-        answer = in_background(lambda: releaser.release(hold.id, user))
-        wait_until_blocked(database, releaser, by=other)
-        assert _never_waits(buyer).purchase(hold.id, user) == "ok"
-        other.commit()
-        assert answer.result(10) == "reservation_closed"
-    assert database.stock(drop) == (0, 0, 1)
-
-
-def test_a_purchase_that_waited_past_the_deadline_is_refused(database, make_drop, make_users):
-    drop, (user,) = make_drop(), make_users(1)
-    hold = inventory.reserve(drop, user)
-    freeze_clock(database, hold.expires_at - MICROSECOND)
-    with sessions(database, 2) as (other, buyer):
-        other.begin()
-        other.connection.execute("select from reservations for update")
-        answer = in_background(lambda: buyer.purchase(hold.id, user))
-        wait_until_blocked(database, buyer, by=other)
-        freeze_clock(database, hold.expires_at)
-        other.commit()
-        assert answer.result(10) == "reservation_expired"
-    assert database.stock(drop) == (4, 1, 0)
-
-
-def test_a_release_that_waited_past_the_deadline_is_refused(database, make_drop, make_users):
-    drop, (user,) = make_drop(), make_users(1)
-    hold = inventory.reserve(drop, user)
-    with sessions(database, 2) as (other, buyer):
-        other.begin()
-        other.lock_stripes(drop)
-        answer = in_background(lambda: buyer.release(hold.id, user))
-        wait_until_blocked(database, buyer, by=other)
-        database.shift_clock(61)
-        other.commit()
-        assert answer.result(10) == "reservation_expired"
-    assert database.statuses(drop) == {"ACTIVE": 1}
-
-
-def test_a_purchase_that_waited_for_the_sweep_is_refused(database, make_drop, make_users):
-    drop, (user,) = make_drop(stock=1), make_users(1)
-    hold = inventory.reserve(drop, user)
-    database.shift_clock(61)
-    with sessions(database, 2) as (sweeper, buyer):
-        sweeper.begin()
-        assert sweeper.expire_due() == 1
-        answer = in_background(lambda: buyer.purchase(hold.id, user))
-        wait_until_blocked(database, buyer, by=sweeper)
-        sweeper.commit()
-        assert answer.result(10) == "reservation_expired"
-    assert database.stock(drop) == (1, 0, 0)
-
-
-def test_the_unit_of_a_purchase_in_flight_at_the_deadline_is_busy_then_sold_out(database, make_drop, make_users):
-    drop, (owner, other) = make_drop(stock=1), make_users(2)
-    hold = inventory.reserve(drop, owner)
-    freeze_clock(database, hold.expires_at - MICROSECOND)
-    with sessions(database, 2) as (a, b):
-        a.begin()
-        assert a.purchase(hold.id, owner) == "ok"
-        freeze_clock(database, hold.expires_at)
-        assert _never_waits(b).reserve(drop, other)[0] == "busy"
-        a.commit()
-        assert b.reserve(drop, other)[0] == "sold_out"
-    assert database.stock(drop) == (0, 0, 1)
-
-
-def test_a_buyer_back_for_more_waits_for_the_purchase_of_the_overdue_hold(database, make_drop, make_users):
-    drop, (user,) = make_drop(stock=2), make_users(1)
-    hold = inventory.reserve(drop, user)
-    freeze_clock(database, hold.expires_at - MICROSECOND)
-    with sessions(database, 2) as (a, b):
-        a.begin()
-        assert a.purchase(hold.id, user) == "ok"
-        freeze_clock(database, hold.expires_at)
-        answer = in_background(lambda: b.reserve(drop, user))
-        wait_until_blocked(database, b, by=a)
-        a.commit()
-        assert answer.result(10)[0] == "ok"
-    assert database.stock(drop) == (0, 1, 1)
-
-
-def test_a_second_reserve_in_flight_waits_for_the_first_and_gives_its_hold(database, make_drop, make_users):
-    drop, (user,) = make_drop(stock=8), make_users(1)
-    with sessions(database, 2) as (a, b):
-        a.begin()
-        hold = a.hold(drop, user)
-        answer = in_background(lambda: b.reserve(drop, user))
-        wait_until_blocked(database, b, by=a)
-        a.commit()
-        assert answer.result(10) == ("replayed", hold)
-    assert database.stock(drop) == (7, 1, 0)
-
-
-def test_a_reserve_that_waited_for_the_buyers_own_purchase_keeps_the_limit(database, make_drop, make_users):
-    drop, (user,) = make_drop(stock=8, max_per_user=1), make_users(1)
-    with sessions(database, 2) as (a, b):
-        a.begin()
-        hold = a.hold(drop, user)
-        assert a.purchase(hold, user) == "ok"
-        answer = in_background(lambda: b.reserve(drop, user))
-        wait_until_blocked(database, b, by=a)
-        a.commit()
-        assert answer.result(10) == ("limit_reached", None)
-    assert database.stock(drop) == (7, 0, 1)
 
 
 def test_ten_buyers_in_flight_do_not_wait_for_each_other(database, make_drop, make_users):
@@ -320,7 +190,7 @@ def test_ten_buyers_in_flight_do_not_wait_for_each_other(database, make_drop, ma
     with sessions(database, 10) as buyers:
         for buyer, user in zip(buyers, users, strict=True):
             buyer.begin()
-            assert _never_waits(buyer).reserve(drop, user)[0] == "ok"
+            assert never_waits(buyer).reserve(drop, user)[0] == "ok"
         for buyer in buyers:
             buyer.commit()
     assert database.stock(drop) == (90, 10, 0)

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import psycopg
 
+from lib import db
 from lib.errors import HoldfastError
 from tests.support.database import Database
 
@@ -120,6 +121,13 @@ class Session:
         self.connection.execute("select from stock_stripes where drop_id = %s for no key update", [drop_id])
 
 
+def connect_crowd(count: int = 32) -> None:
+    """Open that many of the pool's connections, so that a crowd's calls meet in Postgres and not on the way there."""
+    with ExitStack() as stack:
+        for _ in range(count):
+            stack.enter_context(db.pool().connection(time.monotonic() + HANG_SECONDS))
+
+
 @contextmanager
 def sessions(database: Database, count: int, *, pooled: bool = False) -> Iterator[list[Session]]:
     """Direct sessions (or through PgBouncer), closed at the end; what they have open is rolled back."""
@@ -156,3 +164,9 @@ def freeze_clock(database: Database, at: datetime) -> None:
         f"create or replace function clock() returns timestamptz language sql volatile "  # type: ignore[arg-type]
         f"as $$ select timestamptz '{at.isoformat()}' $$"
     )
+
+
+def never_waits(session: Session) -> Session:
+    """Any wait for a lock in this session raises: after this time, or after that which the function sets itself."""
+    session.connection.execute("set lock_timeout = '1s'")
+    return session
