@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 
 from lib import errors, inventory
-from tests.support.buyers import Session, freeze_clock, sessions
+from tests.support.buyers import Session, freeze_clock, never_waits, sessions
 
 MICROSECOND = timedelta(microseconds=1)
 
