@@ -12,7 +12,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_ignore_empty=True, extra="ignore")
 
-    # Which environment this is. Set by Vercel and Lambda; HOLDFAST_ENV overrides both, for other hosts.
+    # Which environment this is. Set by Vercel and Lambda; HOLDFAST_ENV is for other hosts.
     holdfast_env: Literal["development", "production"] | None = None
     vercel_env: str | None = None
     aws_lambda_function_name: str | None = None
@@ -60,10 +60,8 @@ class Settings(BaseSettings):
 
     @property
     def is_production(self) -> bool:
-        """Anything that the public can reach: Vercel's production and preview deployments, Lambda, or as set."""
-        if self.holdfast_env is not None:
-            return self.holdfast_env == "production"
-        return self.vercel_env in ("production", "preview") or self.on_lambda
+        """Anything that the public can reach, if any sign says so: a stray HOLDFAST_ENV=development opens nothing."""
+        return self.holdfast_env == "production" or self.vercel_env in ("production", "preview") or self.on_lambda
 
     @property
     def awaits_database_url(self) -> bool:

@@ -6,6 +6,7 @@ a machine that is busy with other tests.
 
 import asyncio
 import contextlib
+import os
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -33,6 +34,8 @@ MakeUsers = Callable[[int], list[int]]
 @pytest.fixture
 def own_pgbouncer(database: Database, servers: Servers, configure: Configure, tmp_path: Path) -> Iterator[PgBouncer]:
     """A PgBouncer for this test alone, before the shared Postgres; the functions go through it."""
+    if not PgBouncer.available() and "CI" not in os.environ:
+        pytest.skip("PgBouncer is not installed")
     postgres = Postgres(tmp_path, servers.postgres_port)  # says where it is; never started from here
     with PgBouncer(postgres, random_free()) as pooler:
         configure(DATABASE_URL=pooler.url(name_of(database.url)))

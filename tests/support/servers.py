@@ -1,5 +1,6 @@
 """The real servers that a test run uses: started once by the run's controller, shared by its workers."""
 
+import os
 import tempfile
 import threading
 import time
@@ -13,6 +14,7 @@ from dev.npm import ensure_vendor
 from dev.pgbouncer import PgBouncer
 from dev.ports import HOST, random_free
 from dev.postgres import Postgres
+from dev.processes import say
 from dev.soketi import Soketi
 from lib.migrate import migrate
 
@@ -29,7 +31,10 @@ as $$ select clock_timestamp() + (select shift from test_clock) $$;
 
 @dataclass(frozen=True)
 class Servers:
-    """Where the shared servers are; plain values, so that the controller can hand them to its workers."""
+    """Where the shared servers are; plain values, so that the controller can hand them to its workers.
+
+    Without PgBouncer, `pgbouncer_port` is Postgres' own.
+    """
 
     postgres_port: int
     pgbouncer_port: int
@@ -52,22 +57,34 @@ class ServerSet:
         # What a crash of the machine would lose does not matter here; a crash of Postgres loses nothing even so.
         settings = {"fsync": "off", "full_page_writes": "off"}
         self.postgres = Postgres(Path(self._folder.name) / "postgres", random_free(), settings)
-        self.pgbouncer = PgBouncer(self.postgres, random_free())
+        self.pgbouncer = PgBouncer(self.postgres, random_free()) if self._has_pgbouncer() else None
         self.soketi = Soketi(random_free())
 
     def start(self) -> Servers:
         self.postgres.start()
-        self.pgbouncer.start()
+        if self.pgbouncer is not None:
+            self.pgbouncer.start()
         self.soketi.start()
         self.postgres.create_database(TEMPLATE)
         migrate(self.postgres.url(TEMPLATE))
         with psycopg.connect(self.postgres.url(TEMPLATE), autocommit=True) as connection:
             connection.execute(TEST_CLOCK)
-        return Servers(self.postgres.port, self.pgbouncer.port, self.soketi.port, self.soketi.env())
+        pooled_port = self.postgres.port if self.pgbouncer is None else self.pgbouncer.port
+        return Servers(self.postgres.port, pooled_port, self.soketi.port, self.soketi.env())
+
+    @staticmethod
+    def _has_pgbouncer() -> bool:
+        """Without one the tests use Postgres directly and say so; CI must have it."""
+        if PgBouncer.available() or "CI" in os.environ:
+            return True
+        say("note: no PgBouncer on this machine: the tests use Postgres directly, production uses a pooler")
+        say("      to test with one: apt-get install pgbouncer, or brew install pgbouncer")
+        return False
 
     def stop(self) -> None:
         self.soketi.stop()
-        self.pgbouncer.stop()
+        if self.pgbouncer is not None:
+            self.pgbouncer.stop()
         self.postgres.stop("immediate")
         self._folder.cleanup()
 
