@@ -13,7 +13,7 @@ import pytest
 
 from lib import errors, inventory
 from lib.migrate import migrate
-from tests.support.buyers import CROWD, all_at_once, sessions, told
+from tests.support.buyers import CROWD, all_at_once, connect_crowd, sessions, told
 
 ROOT = Path(__file__).parent.parent
 
@@ -31,6 +31,7 @@ from unit join (select id, row_number() over (order by id) as n from users) u us
 
 def test_fault_1_a_purchase_posted_twice_at_once_is_one_purchase(database, make_drop, make_users, configure):
     configure(**CROWD)
+    connect_crowd()
     drop, users = make_drop(stock=100), make_users(100)
     holds = [(inventory.reserve(drop, user).id, user) for user in users]
     results = all_at_once([partial(inventory.purchase, *hold) for hold in holds for _ in range(2)])
@@ -48,6 +49,7 @@ def test_fault_1_the_tables_themselves_refuse_a_second_purchase_of_a_hold(databa
 
 def test_fault_2_5000_holds_expiring_under_four_reapers_return_5000_units(database, make_drop, make_users, configure):
     configure(**CROWD)
+    connect_crowd()
     drop, _ = make_drop(stock=5000), make_users(5000)
     database.connection.execute(BULK_HOLDS, {"drop": drop})
     assert database.stock(drop) == (0, 5000, 0)
@@ -80,6 +82,7 @@ def test_fault_3_the_reaper_keeps_reservations_made_while_it_runs(database, make
 
 def test_fault_4_late_purchases_of_ten_holds_at_once_return_ten_units(database, make_drop, make_users, configure):
     configure(**CROWD)
+    connect_crowd()
     drop, users = make_drop(stock=10), make_users(10)
     holds = [(inventory.reserve(drop, user).id, user) for user in users]
     database.shift_clock(61)

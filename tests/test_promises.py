@@ -7,13 +7,24 @@ import psycopg
 import pytest
 
 from lib import errors, inventory
-from tests.support.buyers import CROWD, Session, all_at_once, freeze_clock, in_background, sessions, told, wait_until
+from tests.support.buyers import (
+    CROWD,
+    Session,
+    all_at_once,
+    connect_crowd,
+    freeze_clock,
+    in_background,
+    sessions,
+    told,
+    wait_until,
+)
 
 
 @pytest.fixture
 def crowd(configure, database):
     """Lets many threads of this process reach the database at once."""
     configure(**CROWD)
+    connect_crowd()
 
 
 # 1. Never oversell.
