@@ -69,6 +69,11 @@ class Settings(BaseSettings):
         return self.database_url_secret is not None and "database_url" not in self.model_fields_set
 
     @property
+    def awaits_channel(self) -> bool:
+        """Whether the channel is in a secret that could not be read yet."""
+        return self.pusher_secret_id is not None and self.pusher_secret is None
+
+    @property
     def on_lambda(self) -> bool:
         return self.aws_lambda_function_name is not None
 
