@@ -8,12 +8,12 @@ from pydantic import TypeAdapter
 
 from lib import errors, events, inventory
 from lib.auth import Admin
-from lib.bodies import CreateDropRequest, RestockRequest, UpdateDropRequest
 from lib.fields import MAX_ID, Digits, PathId
 from lib.http import NOT_MODIFIED, REPLAYED, cached_response, json_response, make_app, problems
 from lib.models import Drop, DropCreated, DropResponse
 from lib.records import Drop as DropRecord
 from lib.settings import settings
+from lib.shop_bodies import CreateDropRequest, RestockRequest, UpdateDropRequest
 
 app = make_app()
 
