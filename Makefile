@@ -1,6 +1,6 @@
 # Needs Python 3.11 or newer, Node 18 or newer, make. Everything else is installed into this folder.
 # The work is done in dev/; HOLDFAST_PYTHON=/path/to/python chooses the interpreter.
-.PHONY: help dev test check migrate clean
+.PHONY: help dev test check migrate clean smoke bench-cold deploy-vercel
 VENV := .venv
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
@@ -11,6 +11,9 @@ help:
 	@echo "make test     run every test on databases and ports of its own (ARGS='-k name' for some)"
 	@echo "make check    format, lint, types, SQL"
 	@echo "make migrate  bring DATABASE_URL_UNPOOLED, else DATABASE_URL, to the newest schema"
+	@echo "make smoke    URL=https://... ADMIN_TOKEN=...: sell one unit of a deployment to itself, and see it announced"
+	@echo "make bench-cold     cold start of each function of the real Vercel build (ARGS='--rounds 30')"
+	@echo "make deploy-vercel  check, migrate and deploy to Vercel (ARGS=--dry-run to see the plan); docs/VERCEL.md"
 	@echo "make clean    drop the local data and everything installed"
 
 dev: $(STAMP)
@@ -34,6 +37,15 @@ check: $(STAMP)
 
 migrate: $(STAMP)
 	@$(PY) -m lib.migrate
+
+smoke: $(STAMP)
+	@$(PY) -m dev.smoke "$(URL)"
+
+bench-cold: $(STAMP)
+	@$(PY) -m tests.bench.cold $(ARGS)
+
+deploy-vercel: $(STAMP)
+	@$(PY) -m dev.deploy_vercel $(ARGS)
 
 clean:
 	@sh dev/clean.sh
