@@ -1,0 +1,42 @@
+"""The end-to-end suite against the built Lambda functions, behind the routes of the template."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.e2e import CHECKS, CRON_SECRET, Target
+from tests.support.lambda_api import LambdaApi
+from tests.support.lambda_runtime import Functions, build
+from tests.support.servers import Servers
+from tests.support.targets import target_at, target_environment
+
+pytestmark = pytest.mark.xdist_group("lambda")
+
+# The clock invokes its function itself: there is no door that could be shut. tests/test_aws_lambda.py has the others.
+NOT_HERE = {"check_doors_are_shut"}
+
+
+@pytest.fixture(scope="module")
+def target(servers: Servers) -> Iterator[Target]:
+    with target_environment(servers) as environment:
+        functions = Functions(build(), {}, environment)
+        api = LambdaApi(functions, CRON_SECRET)
+        try:
+            with target_at(api.url, servers) as target:
+                yield target
+        finally:
+            api.stop()
+            functions.stop()
+
+
+@pytest.mark.parametrize(
+    "check",
+    [check for check in CHECKS if check.__name__ not in NOT_HERE],
+    ids=lambda check: check.__name__.removeprefix("check_"),
+)
+def test_the_built_lambda_functions(target: Target, check: Callable[[Target], None]) -> None:
+    check(target)
+
+
+def test_what_is_left_out_exists() -> None:
+    assert {check.__name__ for check in CHECKS} >= NOT_HERE
