@@ -69,6 +69,7 @@ class Pool:
         self._conninfo = conninfo
         self._slots = threading.BoundedSemaphore(size)
         self._idle: list[tuple[TimeLimitedConnection, float]] = []
+        self._is_closed = False
 
     @contextmanager
     def connection(self, deadline: float, *, fresh: bool = False) -> Iterator[tuple[TimeLimitedConnection, bool]]:
@@ -93,7 +94,8 @@ class Pool:
             self._slots.release()
 
     def close(self) -> None:
-        """Close what is idle: before a snapshot, and when tests move to another database."""
+        """Close what is idle, and later what is lent: before a snapshot, and when tests move to another database."""
+        self._is_closed = True
         while self._idle:
             self._idle.pop()[0].close()
 
@@ -109,7 +111,7 @@ class Pool:
         return None
 
     def _give_back(self, connection: TimeLimitedConnection) -> None:
-        if connection.closed or connection.info.transaction_status != TransactionStatus.IDLE:
+        if self._is_closed or connection.closed or connection.info.transaction_status != TransactionStatus.IDLE:
             connection.close()
         else:
             self._idle.append((connection, time.monotonic()))

@@ -299,6 +299,7 @@ declare
 begin
   select * into hold from reservations r where r.id = p_reservation;
   if not found then outcome := 'reservation_not_found'; return; end if;
+  if hold.user_id <> p_user then outcome := 'not_owner'; hold := null; return; end if;
   -- The stripe may be waited for: nothing else is held yet. A reservation never moves to another stripe.
   perform from stock_stripes s
   where s.drop_id = hold.drop_id and s.size = hold.size and s.stripe = hold.stripe
@@ -306,7 +307,6 @@ begin
   select * into hold from reservations r where r.id = p_reservation for no key update;
   v_now := clock();
   outcome := case
-    when hold.user_id <> p_user then 'not_owner'
     when hold.status = 'RELEASED' then 'replayed'
     when hold.status = 'PURCHASED' then 'reservation_closed'
     when hold.status = 'EXPIRED' or hold.expires_at <= v_now then 'reservation_expired'

@@ -156,4 +156,5 @@ def open_window(browser: Browser, gateway: Gateway, database: Database) -> Itera
     yield open_one
     for window in windows:
         window.page.context.close()
-    assert [fault for window in windows for fault in window.faults()] == []
+    faults = [fault for window in windows for fault in window.faults()]
+    assert faults == [], faults
