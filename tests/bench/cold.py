@@ -136,8 +136,13 @@ def import_times(python: Path, task: Path, name: str) -> Counter[str]:
 
 
 def print_times(samples: dict[str, Sample]) -> list[str]:
-    """The table; returns which bounds are broken."""
+    """The table; returns which bounds are broken.
+
+    On a machine with more to do than it has processors, waiting times say more about the others: there the processor
+    time is judged, which is nearly all of a cold start anyway.
+    """
     broken = []
+    busy = os.getloadavg()[1] > 1.5 * (os.cpu_count() or 1)
     bare = {kind: statistics.median(getattr(samples[BARE], kind)) for kind in ("wall", "processor")}
     print(f"\n{'function':18} {'median':>8} {'quartiles':>15} {'ratio':>6} {'cpu':>8} {'ratio':>6}  bound")
     for name, sample in samples.items():
@@ -149,8 +154,11 @@ def print_times(samples: dict[str, Sample]) -> list[str]:
             f"{name:18} {median * 1000:5.0f} ms {spread:>15} {ratio:6.2f} {processor * 1000:5.0f} ms "
             f"{processor / bare['processor']:6.2f}  {bound or ''}"
         )
-        if bound is not None and ratio > bound:
-            broken.append(f"{name} takes {ratio:.2f} times as long as the bare app; the bound is {bound}")
+        judged = processor / bare["processor"] if busy else ratio
+        if bound is not None and judged > bound:
+            broken.append(f"{name} takes {judged:.2f} times as long as the bare app; the bound is {bound}")
+    if busy:
+        print("the machine is busy: bounds are held against processor time; measure again when it is quiet")
     return broken
 
 
