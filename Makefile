@@ -1,6 +1,6 @@
 # Needs Python 3.11 or newer, Node 18 or newer, make. Everything else is installed into this folder.
 # The work is done in dev/; HOLDFAST_PYTHON=/path/to/python chooses the interpreter.
-.PHONY: help dev test check migrate clean smoke bench-cold deploy-vercel
+.PHONY: help dev test check migrate clean smoke bench-cold deploy-vercel deploy-aws
 VENV := .venv
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
@@ -14,6 +14,7 @@ help:
 	@echo "make smoke    URL=https://... ADMIN_TOKEN=...: sell one unit of a deployment to itself, and see it announced"
 	@echo "make bench-cold     cold start of each function of the real Vercel build (ARGS='--rounds 30')"
 	@echo "make deploy-vercel  check, migrate and deploy to Vercel (ARGS=--dry-run to see the plan); docs/VERCEL.md"
+	@echo "make deploy-aws     check, migrate and deploy to AWS Lambda (ARGS=--dry-run to see the plan); docs/AWS.md"
 	@echo "make clean    drop the local data and everything installed"
 
 dev: $(STAMP)
@@ -47,8 +48,11 @@ bench-cold: $(STAMP)
 deploy-vercel: $(STAMP)
 	@$(PY) -m dev.deploy_vercel $(ARGS)
 
+deploy-aws: $(STAMP)
+	@$(PY) -m dev.deploy_aws $(ARGS)
+
 clean:
 	@sh dev/clean.sh
 
-$(STAMP): requirements.txt requirements-dev.txt dev/bootstrap.sh
+$(STAMP): requirements.txt requirements-dev.txt requirements-lambda.txt dev/bootstrap.sh
 	@sh dev/bootstrap.sh $(VENV)

@@ -6,15 +6,13 @@ what each step means, and how to go back.
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from typing import Any
 
-from dev import vercel_cli
+from dev import deployment, vercel_cli
 from dev.npm import ROOT
 from dev.processes import StackError, say
 from dev.routing import find_functions
@@ -39,20 +37,10 @@ def vercel(*arguments: str, capture: bool = True) -> subprocess.CompletedProcess
     return subprocess.run(line, cwd=ROOT, env=environment, text=True, capture_output=capture)
 
 
-def _git(*arguments: str) -> str:
-    return subprocess.run(["git", *arguments], cwd=ROOT, text=True, capture_output=True).stdout.strip()
-
-
 def check_config() -> str | None:
     config: dict[str, Any] = json.loads((ROOT / "vercel.json").read_text())
     found = problems(config, find_functions(ROOT / "api"))
     return "vercel.json: " + "; ".join(found) if found else None
-
-
-def check_commit() -> str | None:
-    if _git("status", "--porcelain"):
-        return "there are changes that are not committed: commit them, so that what runs has a name"
-    return None
 
 
 def check_login() -> str | None:
@@ -79,93 +67,36 @@ def check_variables() -> str | None:
     return f"variables of production are missing: {', '.join(missing)}" if missing else None
 
 
-def check_database() -> str | None:
-    if not os.environ.get("DATABASE_URL_UNPOOLED"):
-        return "DATABASE_URL_UNPOOLED is not set here: the direct (not -pooler) address of the production database"
-    if "-pooler" in os.environ["DATABASE_URL_UNPOOLED"]:
-        return "DATABASE_URL_UNPOOLED is a -pooler address; migrations need the direct one"
-    return None
-
-
-def check_token() -> str | None:
-    return None if os.environ.get("ADMIN_TOKEN") else "ADMIN_TOKEN is not set here: the smoke test needs production's"
-
-
-CHECKS: list[Callable[[], str | None]] = [
-    check_config,
-    check_commit,
-    check_database,
-    check_token,
-    check_link,
-    check_login,
-    check_variables,
-]
-
-
-def find_problems() -> list[str]:
-    """Everything that is missing; what asks Vercel only when the rest is there."""
-    local = [problem for check in CHECKS[:5] if (problem := check()) is not None]
-    if local:
-        return local
-    for check in CHECKS[5:]:
-        problem = check()
-        if problem is not None:
-            return [problem]
-    return []
-
-
 def plan() -> str:
     """The plan in words, without a password."""
     link = ROOT / ".vercel" / "project.json"
     project = json.loads(link.read_text()).get("projectName") if link.exists() else None
-    database = os.environ.get("DATABASE_URL_UNPOOLED", "").rpartition("@")[2].partition("?")[0]
     return PLAN.format(
-        commit=_git("rev-parse", "--short", "HEAD") or "(none)",
+        commit=deployment.commit(),
         project=project or "(not linked yet)",
-        database=database or "(not set yet)",
+        database=deployment.database(),
     )
 
 
-def deploy() -> int:
-    say("==> migrating")
-    if subprocess.run([sys.executable, "-m", "lib.migrate"], cwd=ROOT).returncode != 0:
-        raise StackError("the migration failed and changed nothing; nothing was deployed.")
+def deploy() -> None:
+    deployment.migrate()
     say("==> deploying")
     deployed = vercel("deploy", "--prod", "--skip-domain", "--yes")
     if deployed.returncode != 0:
         raise StackError(f"vercel deploy failed; visitors still use the old deployment:\n{deployed.stderr[-2000:]}")
     url = deployed.stdout.strip().splitlines()[-1]
-    say(f"==> smoke test of {url}")
-    if subprocess.run([sys.executable, "-m", "dev.smoke", url], cwd=ROOT).returncode != 0:
+    if not deployment.smoke(url):
         raise StackError("the smoke test failed; visitors still use the old deployment.")
     say("==> promoting")
     if vercel("promote", url, "--yes", capture=False).returncode != 0:
         raise StackError("vercel promote failed; visitors still use the old deployment.")
     say(f"done; to go back: npx vercel rollback. {url}")
-    return 0
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--dry-run", action="store_true", help="say the plan and what is missing; change nothing")
-    options = parser.parse_args()
-    say(plan())
-    missing = find_problems()
-    for problem in missing:
-        say(f"missing: {problem}")
-    if missing:
-        return 1
-    say("every check has passed")
-    if options.dry_run:
-        return 0
-    if os.environ.get("YES") != "1" and input("Go on? [y/N] ").strip().lower() != "y":
-        say("nothing was done")
-        return 1
-    try:
-        return deploy()
-    except StackError as error:
-        say(f"error: {error}")
-        return 1
+    local = (check_config, *deployment.LOCAL_CHECKS, check_link)
+    remote = (check_login, check_variables)
+    return deployment.run(__doc__ or "", plan(), lambda: deployment.find_problems(local, remote), deploy)
 
 
 if __name__ == "__main__":
