@@ -3,6 +3,7 @@
 import itertools
 import os
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -10,11 +11,18 @@ import httpx2
 import psycopg
 import pytest
 
+from dev.gateway import load_functions
+from dev.npm import ROOT
+from dev.routing import find_functions
+from dev.soketi import Soketi
 from lib import db, events, inventory, realtime
 from lib.settings import settings
 from tests.support.database import Database
 from tests.support.servers import TEMPLATE, Gateway, Servers, ServerSet, to_workerinput
 from tests.support.subscriber import Subscriber
+
+# Before any test changes the environment: what a function settles when it starts, such as CORS, is development's.
+load_functions(find_functions(ROOT / "api"))
 
 _started = pytest.StashKey[tuple[ServerSet, Servers]]()
 _numbers = itertools.count(1)
@@ -37,11 +45,14 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 @pytest.fixture(scope="session")
-def servers(pytestconfig: pytest.Config) -> Servers:
-    """Where the run's shared Postgres, PgBouncer and soketi are. Tests must not stop these: other tests use them."""
+def servers(pytestconfig: pytest.Config) -> Iterator[Servers]:
+    """Where the run's Postgres and PgBouncer and this worker's soketi are. No test may stop them."""
     if hasattr(pytestconfig, "workerinput"):
-        return Servers(**pytestconfig.workerinput["servers"])
-    return pytestconfig.stash[_started][1]
+        shared = Servers(**pytestconfig.workerinput["servers"])
+    else:
+        shared = pytestconfig.stash[_started][1]
+    with Soketi() as soketi:
+        yield replace(shared, soketi_port=soketi.port, pusher_env=soketi.env())
 
 
 def _forget_process_state() -> None:
@@ -91,7 +102,7 @@ def database(servers: Servers, configure: Callable[..., None]) -> Iterator[Datab
 def channel(database: Database, servers: Servers, configure: Callable[..., None]) -> dict[str, str]:
     """Lets the functions of this test publish to the shared soketi; its PUSHER_ variables.
 
-    Channel names hold drop ids, and other tests use the same server: start ids apart with `isolate_ids`.
+    Channel names hold drop ids, and soketi remembers those of tests before: ids start where no other test's do.
     """
     database.connection.execute(
         "select setval(pg_get_serial_sequence('drops', 'id'), %s)", [os.getpid() * 1000 + next(_numbers) * 20]

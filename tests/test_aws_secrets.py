@@ -16,7 +16,7 @@ from lib import settings as settings_module
 from lib.secret_formats import FORMATS
 from lib.settings import settings
 from tests.support.database import Database
-from tests.support.lambda_runtime import Build, Functions, build, http_event
+from tests.support.lambda_runtime import Build, Functions, build, current_event_loop, http_event
 from tests.support.servers import Servers
 from tests.support.snapshot import RuntimeApi
 from tests.support.vault import Role, Vault, open_vault, role_with_password
@@ -42,7 +42,7 @@ def role(servers: Servers) -> Iterator[Role]:
 @pytest.fixture
 def on_lambda(
     database: Database, vault: Vault, configure: Callable[..., None], monkeypatch: pytest.MonkeyPatch
-) -> Callable[..., Callable[..., Any]]:
+) -> Iterator[Callable[..., Callable[..., Any]]]:
     """on_lambda("api.health", DATABASE_URL_SECRET=...): the handler of a function in this process, called with
     events."""
     monkeypatch.setattr(settings_module, "_secrets", {})
@@ -55,7 +55,8 @@ def on_lambda(
         context = SimpleNamespace(aws_request_id="request-1", get_remaining_time_in_millis=lambda: 15_000)
         return lambda *args, **more: handler(http_event(*args, **more), context)
 
-    return start
+    with current_event_loop():
+        yield start
 
 
 @pytest.fixture

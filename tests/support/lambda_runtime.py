@@ -1,6 +1,7 @@
 """The functions that `sam build` made, each run for real: AWS' Runtime Interface Emulator starts Lambda's own Python
 client (awslambdaric) on the built folder, with the environment that the built template gives the function."""
 
+import asyncio
 import base64
 import hashlib
 import importlib
@@ -13,7 +14,8 @@ import sys
 import time
 import urllib.request
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -255,3 +257,13 @@ def schedule_event() -> dict[str, Any]:
 
 
 Started = Callable[..., Functions]
+
+
+@contextmanager
+def current_event_loop() -> Iterator[None]:
+    """Mangum wants one in the main thread, and would make one that nobody closes."""
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    yield
+    asyncio.set_event_loop(None)
+    loop.close()

@@ -16,6 +16,7 @@ import httpx2
 import psycopg
 from playwright.sync_api import Browser, Page, expect
 
+from dev.soketi import Soketi
 from tests.support.browser import Card, chromium, find_chromium
 from tests.support.servers import TEMPLATE, Gateway, ServerSet
 
@@ -32,6 +33,7 @@ def own_shop() -> Iterator[str]:
     """The URL of a shop with servers and a database of its own."""
     server_set = ServerSet()
     servers = server_set.start()
+    soketi = Soketi().start()
     try:
         with psycopg.connect(servers.direct_url("postgres"), autocommit=True) as admin:
             admin.execute(f"create database {DATABASE} template {TEMPLATE}")  # type: ignore[arg-type]
@@ -39,13 +41,14 @@ def own_shop() -> Iterator[str]:
             HOLDFAST_ENV="development",
             DATABASE_URL=servers.pooled_url(DATABASE),
             DATABASE_URL_UNPOOLED=servers.direct_url(DATABASE),
-            **servers.pusher_env,
+            **soketi.env(),
         )
         gateway = Gateway()
         gateway.start()
         yield gateway.url
         gateway.stop()
     finally:
+        soketi.stop()
         server_set.stop()
 
 

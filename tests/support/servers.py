@@ -4,7 +4,7 @@ import os
 import tempfile
 import threading
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import psycopg
@@ -15,7 +15,6 @@ from dev.pgbouncer import PgBouncer
 from dev.ports import HOST, random_free
 from dev.postgres import Postgres
 from dev.processes import say
-from dev.soketi import Soketi
 from lib.migrate import migrate
 
 TEMPLATE = "holdfast_template"
@@ -33,13 +32,14 @@ as $$ select clock_timestamp() + (select shift from test_clock) $$;
 class Servers:
     """Where the shared servers are; plain values, so that the controller can hand them to its workers.
 
-    Without PgBouncer, `pgbouncer_port` is Postgres' own.
+    Without PgBouncer, `pgbouncer_port` is Postgres' own. soketi is each worker's own: all drops are announced on one
+    channel, and a test would hear of another's.
     """
 
     postgres_port: int
     pgbouncer_port: int
-    soketi_port: int
-    pusher_env: dict[str, str]
+    soketi_port: int = 0
+    pusher_env: dict[str, str] = field(default_factory=dict)
 
     def direct_url(self, database: str) -> str:
         return f"postgresql://postgres@{HOST}:{self.postgres_port}/{database}"
@@ -58,19 +58,17 @@ class ServerSet:
         settings = {"fsync": "off", "full_page_writes": "off"}
         self.postgres = Postgres(Path(self._folder.name) / "postgres", random_free(), settings)
         self.pgbouncer = PgBouncer(self.postgres, random_free()) if self._has_pgbouncer() else None
-        self.soketi = Soketi(random_free())
 
     def start(self) -> Servers:
         self.postgres.start()
         if self.pgbouncer is not None:
             self.pgbouncer.start()
-        self.soketi.start()
         self.postgres.create_database(TEMPLATE)
         migrate(self.postgres.url(TEMPLATE))
         with psycopg.connect(self.postgres.url(TEMPLATE), autocommit=True) as connection:
             connection.execute(TEST_CLOCK)
         pooled_port = self.postgres.port if self.pgbouncer is None else self.pgbouncer.port
-        return Servers(self.postgres.port, pooled_port, self.soketi.port, self.soketi.env())
+        return Servers(self.postgres.port, pooled_port)
 
     @staticmethod
     def _has_pgbouncer() -> bool:
@@ -82,7 +80,6 @@ class ServerSet:
         return False
 
     def stop(self) -> None:
-        self.soketi.stop()
         if self.pgbouncer is not None:
             self.pgbouncer.stop()
         self.postgres.stop("immediate")
