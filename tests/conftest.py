@@ -3,7 +3,6 @@
 import itertools
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -14,11 +13,10 @@ import pytest
 from dev.gateway import load_functions
 from dev.npm import ROOT
 from dev.routing import find_functions
-from dev.soketi import Soketi
 from lib import db, events, inventory, realtime
 from lib.settings import settings
 from tests.support.database import Database
-from tests.support.servers import TEMPLATE, Gateway, Servers, ServerSet, to_workerinput
+from tests.support.servers import TEMPLATE, Gateway, Servers, ServerSet, to_workerinput, with_channel
 from tests.support.subscriber import Subscriber
 
 # Before any test changes the environment: what a function settles when it starts, such as CORS, is development's.
@@ -51,8 +49,8 @@ def servers(pytestconfig: pytest.Config) -> Iterator[Servers]:
         shared = Servers(**pytestconfig.workerinput["servers"])
     else:
         shared = pytestconfig.stash[_started][1]
-    with Soketi() as soketi:
-        yield replace(shared, soketi_port=soketi.port, pusher_env=soketi.env())
+    with with_channel(shared) as complete:
+        yield complete
 
 
 def _forget_process_state() -> None:

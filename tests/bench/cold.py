@@ -26,7 +26,7 @@ from dev.npm import ROOT
 from dev.ports import HOST
 from dev.processes import StackError, guard
 from tests.e2e import CRON
-from tests.support.servers import ServerSet
+from tests.support.servers import ServerSet, with_channel
 from tests.support.targets import target_environment
 from tests.support.vercel_build import MISSING, Build, make_build
 from tests.support.vercel_function import Function, unpack
@@ -195,7 +195,8 @@ def main() -> int:
     try:
         with (
             prepared(python, not options.no_bytecode) as (build, tasks),
-            target_environment(servers.start()) as environment,
+            with_channel(servers.start()) as complete,
+            target_environment(complete) as environment,
         ):
             environment |= {"BENCH_DROP": make_drop(environment["DATABASE_URL"]), "SWEEP_BUDGET_SECONDS": "0"}
             names = [BARE, *options.only] if options.only else list(REQUESTS)

@@ -4,7 +4,9 @@ import os
 import tempfile
 import threading
 import time
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import psycopg
@@ -15,6 +17,7 @@ from dev.pgbouncer import PgBouncer
 from dev.ports import HOST, random_free
 from dev.postgres import Postgres
 from dev.processes import say
+from dev.soketi import Soketi
 from lib.migrate import migrate
 
 TEMPLATE = "holdfast_template"
@@ -84,6 +87,13 @@ class ServerSet:
             self.pgbouncer.stop()
         self.postgres.stop("immediate")
         self._folder.cleanup()
+
+
+@contextmanager
+def with_channel(shared: Servers) -> Iterator[Servers]:
+    """The same servers with a soketi of one's own."""
+    with Soketi() as soketi:
+        yield replace(shared, soketi_port=soketi.port, pusher_env=soketi.env())
 
 
 class Gateway:
