@@ -20,7 +20,7 @@ MAX_CLIENTS = 10_000  # Neon's
 POOL_SIZE = int(MAX_CONNECTIONS * 0.9)  # Neon's share, for each user and database
 
 # No ignore_startup_parameters: as strict as Neon's. A client that sends `options=`, or counts on its session,
-# must fail here too.
+# must fail here too. server_login_retry: by default clients wait 15 s after the server is back.
 CONFIG = """\
 [databases]
 * = host={host} port={postgres_port}
@@ -35,6 +35,7 @@ auth_file = {users}
 max_client_conn = {max_clients}
 default_pool_size = {pool_size}
 reserve_pool_size = 0
+server_login_retry = 1
 log_connections = 0
 log_disconnections = 0
 log_stats = 0

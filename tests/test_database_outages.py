@@ -10,6 +10,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
 from pathlib import Path
 
 import httpx2
@@ -20,6 +21,7 @@ from dev.pgbouncer import PgBouncer
 from dev.ports import HOST, random_free, wait_until
 from dev.postgres import Postgres
 from lib import db, inventory
+from lib.migrate import migrate
 from tests.support.api import problem
 from tests.support.database import Database
 from tests.support.outage import Proxy, name_of, silent_server, waiting_backends
@@ -78,6 +80,30 @@ def test_a_pooler_that_is_away_is_a_clear_503_and_comes_back_by_itself(
     assert seconds < IN_TIME_SECONDS
     own_pgbouncer.start()
     assert client.get("/api/drops").status_code == 200
+
+
+def test_a_crash_of_postgres_behind_the_pooler_is_a_clear_503_and_heals_by_itself(
+    client: httpx2.Client, configure: Configure, tmp_path: Path
+) -> None:
+    if not PgBouncer.available() and "CI" not in os.environ:
+        pytest.skip("PgBouncer is not installed")
+    with Postgres(tmp_path / "own") as postgres, PgBouncer(postgres) as pooler:
+        postgres.create_database("shop")
+        migrate(postgres.url("shop"))
+        configure(DATABASE_URL=pooler.url("shop"))
+        user = inventory.create_user("ada")[0].id
+        drop = inventory.create_drop(name="Drop", price=Decimal(1), sizes=[("", 5)])[0]
+        hold = client.post(f"/api/reserve/{drop}", json={"userId": user}).json()["reservation"]
+        postgres.kill()
+        answer, seconds = timed(lambda: client.get(f"/api/drops/{drop}"))
+        assert (answer.status_code, answer.json()["code"] in ("busy", "database_unavailable")) == (503, True)
+        assert seconds < IN_TIME_SECONDS
+        postgres.start()
+        # The pooler itself tries again once a second.
+        assert wait_until(lambda: client.get(f"/api/drops/{drop}").status_code == 200, IN_TIME_SECONDS)
+        # What was answered before the crash is there.
+        assert client.post(f"/api/purchase/{hold['id']}", json={"userId": user}).status_code == 201
+        db.close_pool()
 
 
 def test_a_call_stuck_on_a_lock_is_a_busy_503_in_time_and_safe_to_repeat(
