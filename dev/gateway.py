@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib
+import logging
 import re
 import sys
 from collections.abc import Iterable, Mapping
@@ -130,7 +132,7 @@ def main() -> None:
         gateway = Gateway()
     except StackError as error:
         sys.exit(f"error: {error}")
-    uvicorn.run(
+    config = uvicorn.Config(
         gateway,
         host=HOST,
         port=int(sys.argv[1]),
@@ -138,6 +140,14 @@ def main() -> None:
         access_log=False,
         timeout_graceful_shutdown=2,
     )
+    logging.getLogger("uvicorn.error").addFilter(_is_news)
+    uvicorn.Server(config).run()
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """All but the sweep that every stop interrupts: a traceback of that on Ctrl-C would look like a fault."""
+    cancelled = record.exc_info is not None and isinstance(record.exc_info[1], asyncio.CancelledError)
+    return not cancelled and "timeout graceful shutdown" not in record.getMessage()
 
 
 if __name__ == "__main__":
