@@ -126,7 +126,7 @@ class Secrets:
         if service not in self._clients:
             # 0.9 s: only where there is a secret to read.
             import boto3
-            from botocore.config import Config  # type: ignore[import-untyped]
+            from botocore.config import Config
 
             limits = Config(connect_timeout=2, read_timeout=2, retries={"total_max_attempts": 2, "mode": "standard"})
             self._clients[service] = boto3.client(service, config=limits)
@@ -179,7 +179,7 @@ def make_handler(function: str, secrets: Secrets) -> Handler:
 
 def _prepare_for_snapshot(secrets: Secrets) -> None:
     """Secrets and connections belong to one life of the process, not to the snapshot that many start from."""
-    import snapshot_restore_py as hooks  # type: ignore[import-untyped]
+    import snapshot_restore_py as hooks
 
     def restore() -> None:
         random.seed()  # or all that start from one snapshot would choose the same

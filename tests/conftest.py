@@ -83,7 +83,7 @@ def database(servers: Servers, configure: Callable[..., None]) -> Iterator[Datab
     """A fresh migrated database with a clock that can be shifted; the functions of this process use it, pooled."""
     name = f"test_{os.getpid()}_{next(_numbers)}"
     with psycopg.connect(servers.direct_url("postgres"), autocommit=True) as admin:
-        admin.execute(f"create database {name} template {TEMPLATE}")  # type: ignore[arg-type]
+        admin.execute(f"create database {name} template {TEMPLATE}")
         configure(
             HOLDFAST_ENV="development",
             DATABASE_URL=servers.pooled_url(name),
@@ -93,7 +93,7 @@ def database(servers: Servers, configure: Callable[..., None]) -> Iterator[Datab
         with psycopg.connect(servers.direct_url(name), autocommit=True) as connection:
             yield Database(servers.pooled_url(name), servers.direct_url(name), connection)
         _forget_process_state()
-        admin.execute(f"drop database {name} with (force)")  # type: ignore[arg-type]
+        admin.execute(f"drop database {name} with (force)")
 
 
 @pytest.fixture

@@ -54,7 +54,7 @@ def shop(built: Build, servers: Servers) -> Iterator[Shop]:
     them where they belong."""
     name = f"lambda_{os.getpid()}"
     with psycopg.connect(servers.direct_url("postgres"), autocommit=True) as admin:
-        admin.execute(f"create database {name} template {TEMPLATE}")  # type: ignore[arg-type]
+        admin.execute(f"create database {name} template {TEMPLATE}")
         with psycopg.connect(servers.direct_url(name), autocommit=True) as connection:
             # Channel names hold drop ids, and other tests publish to the same server.
             connection.execute("select setval(pg_get_serial_sequence('drops', 'id'), %s)", [os.getpid() * 1000 + 10**9])
@@ -67,7 +67,7 @@ def shop(built: Build, servers: Servers) -> Iterator[Shop]:
                 yield Shop(functions, Database(servers.pooled_url(name), servers.direct_url(name), connection), users)
             finally:
                 functions.stop()
-        admin.execute(f"drop database {name} with (force)")  # type: ignore[arg-type]
+        admin.execute(f"drop database {name} with (force)")
 
 
 def test_a_buyer_finds_holds_buys_and_gives_back(shop: Shop) -> None:

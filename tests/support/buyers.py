@@ -161,7 +161,7 @@ def wait_until_blocked(database: Database, waiting: Session, by: Session | None 
 def freeze_clock(database: Database, at: datetime) -> None:
     """From now on clock() is exactly `at`, until it is frozen at another time."""
     database.connection.execute(
-        f"create or replace function clock() returns timestamptz language sql volatile "  # type: ignore[arg-type]
+        f"create or replace function clock() returns timestamptz language sql volatile "
         f"as $$ select timestamptz '{at.isoformat()}' $$"
     )
 

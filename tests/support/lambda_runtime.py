@@ -136,7 +136,7 @@ class Function:
         command = [sam.emulator(), "--runtime-interface-emulator-address", f"{HOST}:{self.port}"]
         command += ["--runtime-api-address", f"{HOST}:{api_port}"]
         command += [built.python, "-m", "awslambdaric", properties["Handler"]]
-        self._child = Child(name, command, env=environment, cwd=task, on_line=self.lines.append)  # type: ignore[arg-type]
+        self._child = Child(name, command, env=environment, cwd=task, on_line=self.lines.append)
         assert wait_until(lambda: accepts(self.port), 20), self._child.last_words()
 
     def invoke(self, event: Any) -> Answer:

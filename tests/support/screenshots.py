@@ -36,7 +36,7 @@ def own_shop() -> Iterator[str]:
     soketi = Soketi().start()
     try:
         with psycopg.connect(servers.direct_url("postgres"), autocommit=True) as admin:
-            admin.execute(f"create database {DATABASE} template {TEMPLATE}")  # type: ignore[arg-type]
+            admin.execute(f"create database {DATABASE} template {TEMPLATE}")
         os.environ.update(
             HOLDFAST_ENV="development",
             DATABASE_URL=servers.pooled_url(DATABASE),

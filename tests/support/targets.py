@@ -18,7 +18,7 @@ def target_environment(servers: Servers) -> Iterator[dict[str, str]]:
     """The variables of a production deployment: a fresh migrated database behind PgBouncer, and the shared soketi."""
     name = f"target_{os.getpid()}_{random.randrange(10**9)}"
     with psycopg.connect(servers.direct_url("postgres"), autocommit=True) as admin:
-        admin.execute(f"create database {name} template {TEMPLATE}")  # type: ignore[arg-type]
+        admin.execute(f"create database {name} template {TEMPLATE}")
         with psycopg.connect(servers.direct_url(name), autocommit=True) as connection:
             # Other tests use the same soketi, and channel names hold drop ids.
             start = random.randrange(10**9, 2 * 10**9)
@@ -26,7 +26,7 @@ def target_environment(servers: Servers) -> Iterator[dict[str, str]]:
         try:
             yield {**ENVIRONMENT, **servers.pusher_env, "DATABASE_URL": servers.pooled_url(name)}
         finally:
-            admin.execute(f"drop database {name} with (force)")  # type: ignore[arg-type]
+            admin.execute(f"drop database {name} with (force)")
 
 
 @contextmanager
