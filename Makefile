@@ -1,6 +1,6 @@
 # Needs Python 3.11 or newer, Node 18 or newer, make. Everything else is installed into this folder.
 # The work is done in dev/; HOLDFAST_PYTHON=/path/to/python chooses the interpreter.
-.PHONY: help dev test check migrate clean smoke bench-cold deploy-vercel deploy-aws
+.PHONY: help dev demo test check migrate clean smoke bench-cold deploy-vercel deploy-aws
 VENV := .venv
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
@@ -8,6 +8,7 @@ ARGS ?=
 
 help:
 	@echo "make dev      run the whole shop on http://localhost:4000 (PORT=...); Ctrl-C stops it"
+	@echo "make demo     a drop with a simulated crowd on the running make dev, or URL=... (ARGS='--buyers 500 --units 60')"
 	@echo "make test     run every test on databases and ports of its own (ARGS='-k name' for some)"
 	@echo "make check    format, lint, types, SQL"
 	@echo "make migrate  bring DATABASE_URL_UNPOOLED, else DATABASE_URL, to the newest schema"
@@ -19,6 +20,9 @@ help:
 
 dev: $(STAMP)
 	@$(PY) -m dev
+
+demo: $(STAMP)
+	@$(PY) -m dev.demo $(URL) $(ARGS)
 
 test: $(STAMP)
 	@echo "==> browser libraries and soketi"

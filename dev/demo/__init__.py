@@ -1,0 +1,1 @@
+"""`make demo`: a drop with a simulated crowd, to be watched beside the storefront."""
