@@ -1,7 +1,7 @@
 """`python -m tests.chaos.skewed HOURS PORT`: all functions in a process whose wall clock is wrong by that many hours.
 
-time-machine shifts what the Python code of the process is told. libfaketime, which shifts a whole process, is of no use:
-Python's sleeps fail with it, or never end.
+time-machine shifts what the Python code of the process is told. libfaketime, which shifts a whole process, is
+of no use: Python's sleeps fail with it, or never end.
 """
 
 from __future__ import annotations
