@@ -29,9 +29,8 @@ def main() -> int:
     parser.add_argument("--instances", type=int, default=3, help="processes with all functions")
     wanted = parser.parse_args()
     seed = wanted.seed if wanted.seed is not None else random.randrange(10**6)
-    say(
-        f"==> {wanted.minutes:g} minutes, {wanted.buyers} buyers, {wanted.instances} processes of functions, seed {seed}"
-    )
+    parts = f"{wanted.buyers} buyers, {wanted.instances} function processes"
+    say(f"==> seed {seed}, {wanted.minutes:g} minutes, {parts}")
     try:
         report = run_chaos(wanted.minutes * 60, seed, wanted.buyers, wanted.instances)
     except StackError as error:
