@@ -1,6 +1,6 @@
 # Needs Python 3.11 or newer, Node 18 or newer, make. Everything else is installed into this folder.
 # The work is done in dev/; HOLDFAST_PYTHON=/path/to/python chooses the interpreter.
-.PHONY: help dev demo test check chaos migrate clean smoke bench-cold deploy-vercel deploy-aws
+.PHONY: help dev demo test check chaos fuzz migrate clean smoke bench-cold deploy-vercel deploy-aws
 VENV := .venv
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
@@ -12,6 +12,7 @@ help:
 	@echo "make test     run every test on databases and ports of its own (ARGS='-k name' for some)"
 	@echo "make check    format, lint, types, SQL"
 	@echo "make chaos    buyers while parts are killed, frozen and cut off (ARGS='--minutes 30 --seed 1')"
+	@echo "make fuzz     20,000 requests made from the API document, valid and not (ARGS='--seed 1 --max-examples 100')"
 	@echo "make migrate  bring DATABASE_URL_UNPOOLED, else DATABASE_URL, to the newest schema"
 	@echo "make smoke    URL=https://... ADMIN_TOKEN=...: sell one unit of a deployment to itself, and see it announced"
 	@echo "make bench-cold     cold start of each function of the real Vercel build (ARGS='--rounds 30')"
@@ -45,6 +46,10 @@ chaos: $(STAMP)
 	@echo "==> soketi"
 	@$(PY) -m dev.npm
 	@$(PY) -m tests.chaos $(ARGS)
+
+fuzz: $(STAMP)
+	@$(PY) -m dev.npm
+	@$(PY) -m tests.fuzz $(ARGS)
 
 migrate: $(STAMP)
 	@$(PY) -m lib.migrate

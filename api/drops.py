@@ -4,7 +4,7 @@ import hashlib
 from typing import Annotated, Literal
 
 from fastapi import BackgroundTasks, Header, Query, Request, Response
-from pydantic import TypeAdapter
+from pydantic import Field, TypeAdapter
 
 from lib import errors, events, inventory
 from lib.auth import Admin
@@ -26,8 +26,8 @@ def list_drops(
     request: Request,
     tasks: BackgroundTasks,
     status: Literal["live", "upcoming", "ended", "all"] = "live",
-    limit: Annotated[int, Digits, Query(ge=1, le=100)] = 50,
-    after: Annotated[int | None, Digits, Query(ge=1, le=MAX_ID, description="The last id of the page before.")] = None,
+    limit: Annotated[int, Field(ge=1, le=100), Digits, Query()] = 50,
+    after: Annotated[PathId | None, Query(description="The last id of the page before.")] = None,
 ) -> Response:
     """Drops, newest first; the next page's address is in the Link header."""
     found = inventory.list_drops(status, limit + 1, after or MAX_ID)

@@ -7,15 +7,13 @@ from fastapi import BackgroundTasks, Query, Response
 from lib import errors, events, inventory
 from lib.auth import buyer_id
 from lib.bodies import BuyerRequest
-from lib.fields import MAX_ID, Digits, PathId
+from lib.fields import PathId
 from lib.http import REPLAYED, json_response, make_app, problems
 from lib.models import Reservation, ReservationResponse, ReservationStatus
 
 app = make_app()
 
-UserId = Annotated[
-    int | None, Digits, Query(alias="userId", ge=1, le=MAX_ID, description="Who asks, where AUTH_MODE is trusted.")
-]
+UserId = Annotated[PathId | None, Query(alias="userId", description="Who asks, where AUTH_MODE is trusted.")]
 
 
 @app.get(

@@ -4,6 +4,7 @@ import hashlib
 from typing import Annotated
 
 from fastapi import Header, Query, Response
+from pydantic import Field
 
 from lib import errors, inventory
 from lib.auth import AdminOutsideDevelopment
@@ -42,8 +43,8 @@ def create_user(
     responses=problems(errors.Unauthorized, errors.NotConfigured),
 )
 def list_users(
-    limit: Annotated[int, Digits, Query(ge=1, le=1000)] = 100,
-    after: Annotated[int, Digits, Query(ge=0, le=MAX_ID, description="The last id of the page before.")] = 0,
+    limit: Annotated[int, Field(ge=1, le=1000), Digits, Query()] = 100,
+    after: Annotated[int, Field(ge=0, le=MAX_ID), Digits, Query(description="The last id of the page before.")] = 0,
 ) -> Response:
     """Users, oldest first; the next page's address is in the Link header. For admins, outside development."""
     found = inventory.list_users(limit + 1, after)

@@ -60,7 +60,8 @@ def _time_text(value: object) -> object:
 def _time_in_range(value: datetime) -> datetime:
     if not FIRST_TIME <= value < LAST_TIME:
         raise ValueError("must be in the years 1970 to 9998")
-    return value
+    # Offsets of up to a day are good ISO 8601, and Python's; Postgres takes none of 16 hours or more.
+    return value.astimezone(UTC)
 
 
 def _utc(value: datetime) -> str:
@@ -76,28 +77,35 @@ def _digits(value: object) -> object:
 
 Id = Annotated[int, Field(strict=True, ge=1, le=MAX_ID)]
 Digits = BeforeValidator(_digits)
-PathId = Annotated[int, Digits, Field(ge=1, le=MAX_ID)]
+# The bounds come first: behind a validator of our own pydantic checks them, and leaves them out of the API document.
+PathId = Annotated[int, Field(ge=1, le=MAX_ID), Digits]
+# What _plain_text refuses, for readers of the API document.
+_NO_CONTROL_CHARACTERS = Field(json_schema_extra={"pattern": r"^[^\u0000-\u001f\u007f-\u009f]*$"})
 Name = Annotated[
     str,
     StringConstraints(strict=True, strip_whitespace=True, min_length=1, max_length=200),
     AfterValidator(_plain_text),
+    _NO_CONTROL_CHARACTERS,
 ]
 SizeLabel = Annotated[
     str,
     StringConstraints(strict=True, strip_whitespace=True, min_length=1, max_length=40),
     AfterValidator(_plain_text),
+    _NO_CONTROL_CHARACTERS,
 ]
-WantedSize = Annotated[str, Field(strict=True, max_length=200), AfterValidator(_plain_text)]
+WantedSize = Annotated[str, Field(strict=True, max_length=200), AfterValidator(_plain_text), _NO_CONTROL_CHARACTERS]
 Units = Annotated[int, Field(strict=True, ge=1, le=MAX_STOCK)]
 Price = Annotated[
     Decimal,
     BeforeValidator(_price),
     WithJsonSchema(
         {
-            "anyOf": [{"type": "number"}, {"type": "string"}],
-            "minimum": 0,
-            "maximum": float(MAX_PRICE),
-            "examples": [200],
+            "anyOf": [
+                {"type": "number", "minimum": 0, "maximum": float(MAX_PRICE), "multipleOf": 0.01},
+                {"type": "string", "pattern": r"^[0-9]{1,7}(\.[0-9]{1,2})?$"},
+            ],
+            "description": "At most two decimals.",
+            "examples": [200, "19.99"],
         }
     ),
 ]

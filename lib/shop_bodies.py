@@ -85,7 +85,14 @@ class UpdateDropRequest(Request):
 
 class RestockRequest(Request):
     quantity: Annotated[
-        int, Field(strict=True, ge=-MAX_STOCK, le=MAX_STOCK, description="Units to add; negative: to take away.")
+        int,
+        Field(
+            strict=True,
+            ge=-MAX_STOCK,
+            le=MAX_STOCK,
+            description="Units to add; negative: to take away.",
+            json_schema_extra={"not": {"const": 0}},
+        ),
     ]
     size: WantedSize | None = None
 
