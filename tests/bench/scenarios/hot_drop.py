@@ -1,0 +1,53 @@
+"""Scenario 1: everybody reserves in one drop, in SQL alone, beside the classic transaction and a plain insert."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from tests.bench import pgbench
+from tests.bench.disk import slow_commits
+from tests.bench.measure import Progress, Report, interleave
+from tests.bench.size import Size
+from tests.bench.stack import Stack
+
+NAME = "hot_drop"
+TITLE = "Hot drop in SQL"
+COMMIT_MS = 2.0
+UNITS = 1_000_000
+# By connections; the issue of one connection is latency, which no striping shortens.
+TIMES_CLASSIC = {"disk": {16: 4.0, 64: 4.0}, "slow": {16: 10.0, 64: 10.0}}
+TIMES_FLOOR = {16: 0.6}
+
+
+def run(stack: Stack, size: Size, progress: Progress) -> Report:
+    report = Report(NAME, TITLE)
+    _measure(stack, size, progress, report, "disk", "disk as it is")
+    with slow_commits(stack, COMMIT_MS):
+        _measure(stack, size, progress, report, "slow", f"commits of {COMMIT_MS:.0f} ms")
+    report.notes.append("straight on Postgres, without the pooler; one drop of 1,000,000 units, a new one each run")
+    report.notes.append("2 ms commits: each flush of the log sleeps that long first (tests/bench/slow_fsync.c)")
+    return report
+
+
+def _measure(stack: Stack, size: Size, progress: Progress, report: Report, disk: str, words: str) -> None:
+    def reserve(connections: int) -> float:
+        return pgbench.run(stack, "reserve", stack.make_drop(UNITS), connections, size.slot_seconds).per_second
+
+    def classic(connections: int) -> float:
+        return pgbench.run(stack, "classic_reserve", stack.make_drop(UNITS), connections, size.slot_seconds).per_second
+
+    def floor(connections: int) -> float:
+        return pgbench.run(stack, "floor", 0, connections, size.slot_seconds).per_second
+
+    for connections in size.connections:
+        subjects = {name: partial(call, connections) for name, call in
+                    (("reserve", reserve), ("classic", classic), ("floor", floor))}  # fmt: skip
+        found = interleave(subjects, size.rounds, lambda text, c=connections: progress(f"{words}, {c} connections, {text}"))
+        for name, samples in found.items():
+            report.figure(f"{name}, {connections} connections, {words}", "/s", samples)
+        if connections in TIMES_CLASSIC[disk]:
+            bound = TIMES_CLASSIC[disk][connections]
+            report.at_least(f"reserve : classic, {connections} connections, {words}", bound, found["reserve"], found["classic"])
+        if disk == "disk" and connections in TIMES_FLOOR:
+            bound = TIMES_FLOOR[connections]
+            report.at_least(f"reserve : floor, {connections} connections, {words}", bound, found["reserve"], found["floor"])
