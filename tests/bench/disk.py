@@ -19,7 +19,9 @@ def compiler() -> str:
     """A C compiler. Raises StackError with the remedy."""
     found = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
     if found is None:
-        raise StackError("A C compiler is missing, for the shim that slows commits; install it with: apt-get install gcc libc6-dev.")
+        raise StackError(
+            "A C compiler is missing, for the shim that slows commits; install it with: apt-get install gcc libc6-dev."
+        )
     return found
 
 

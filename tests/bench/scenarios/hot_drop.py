@@ -42,12 +42,18 @@ def _measure(stack: Stack, size: Size, progress: Progress, report: Report, disk:
     for connections in size.connections:
         subjects = {name: partial(call, connections) for name, call in
                     (("reserve", reserve), ("classic", classic), ("floor", floor))}  # fmt: skip
-        found = interleave(subjects, size.rounds, lambda text, c=connections: progress(f"{words}, {c} connections, {text}"))
+        found = interleave(
+            subjects, size.rounds, lambda text, c=connections: progress(f"{words}, {c} connections, {text}")
+        )
         for name, samples in found.items():
             report.figure(f"{name}, {connections} connections, {words}", "/s", samples)
         if connections in TIMES_CLASSIC[disk]:
             bound = TIMES_CLASSIC[disk][connections]
-            report.at_least(f"reserve : classic, {connections} connections, {words}", bound, found["reserve"], found["classic"])
+            report.at_least(
+                f"reserve : classic, {connections} connections, {words}", bound, found["reserve"], found["classic"]
+            )
         if disk == "disk" and connections in TIMES_FLOOR:
             bound = TIMES_FLOOR[connections]
-            report.at_least(f"reserve : floor, {connections} connections, {words}", bound, found["reserve"], found["floor"])
+            report.at_least(
+                f"reserve : floor, {connections} connections, {words}", bound, found["reserve"], found["floor"]
+            )

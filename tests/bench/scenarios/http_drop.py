@@ -1,33 +1,28 @@
-"""Scenario 3: a drop through the functions: sold to the last unit, stormed, and with the database further away."""
+"""Scenario 3: a drop through the functions: sold to the last unit, and stormed."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
 
-from tests.bench import load, pgbench
+from tests.bench import load
 from tests.bench.load import Crowd
 from tests.bench.measure import Progress, Report, Samples, interleave
-from tests.bench.relay import relayed
 from tests.bench.scenarios.refusals import sold_out_drop
 from tests.bench.size import Size
-from tests.bench.stack import HOLD_SECONDS, Server, Stack
+from tests.bench.stack import Server, Stack
 
 NAME = "http_drop"
 TITLE = "Hot drop over HTTP"
 RESERVE_TIMES_BARE = 0.75
 REFUSE_TIMES_BARE = 0.85
 P99_TIMES_P50 = 3.0
-ROUND_TRIPS_MS = (2.0, 10.0)
-LATENCY_TIMES_ROUND_TRIP = 1.3
 
 
 def run(stack: Stack, size: Size, progress: Progress) -> Report:
     report = Report(NAME, TITLE)
     with stack.server() as server:
         _crowds(stack, server, size, progress, report)
-    for round_trip_ms in ROUND_TRIPS_MS:
-        _far_database(stack, size, progress, report, round_trip_ms)
     return report
 
 
@@ -84,5 +79,3 @@ def _crowds(stack: Stack, server: Server, size: Size, progress: Progress, report
 def _check_held(stack: Stack, drop_id: int, units: int) -> None:
     held = stack.value("select count(*) from reservations where drop_id = %s and status = 'ACTIVE'", [drop_id])
     assert held == units, f"{held} holds of {units} units"
-
-
