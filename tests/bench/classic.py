@@ -44,7 +44,7 @@ _idle: LifoQueue[psycopg.Connection[Any]] = LifoQueue()
 
 
 class ReserveRequest(BaseModel):
-    userId: int  # noqa: N815 - the wire's name
+    userId: int
 
 
 class Reservation(BaseModel):

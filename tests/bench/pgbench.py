@@ -23,7 +23,7 @@ class Run:
     latency_ms: float
 
 
-def run(stack: Stack, script: str, drop_id: int, connections: int, seconds: int) -> Run:
+def run(stack: Stack, script: str, drop_id: int, connections: int, seconds: int, database: str = DATABASE) -> Run:
     """`seconds` of one script straight on Postgres, after a second that does not count.
 
     In that second each connection compiles and plans the functions, which pooled connections have behind them. Each
@@ -35,7 +35,7 @@ def run(stack: Stack, script: str, drop_id: int, connections: int, seconds: int)
         str(binary("pgbench")), f"--host={HOST}", f"--port={stack.postgres.port}", "--username=postgres", "--no-vacuum",
         "--protocol=extended", f"--client={connections}", f"--jobs={min(2, connections)}", f"--time={seconds + 1}",
         "--progress=1", f"--file={SCRIPTS / script}.sql", f"--define=drop={drop_id}", f"--define=block={block}",
-        "--define=n=0", DATABASE,
+        "--define=n=0", database,
     ]  # fmt: skip
     result = subprocess.run(command, capture_output=True, text=True)
     failed = re.search(r"number of failed transactions: (\d+)", result.stdout)

@@ -34,9 +34,8 @@ def print_report(report: Report, foreign_share: float) -> None:
         sign = "≥" if target.at_least else "≤"
         spread = f"{number(min(target.samples))} to {number(max(target.samples))}"
         verdict = "met" if target.is_met else "NOT MET"
-        print(
-            f"  {target.name:{width}}  {number(target.ratio):>9} {'×':5}  {spread:>18}  {sign} {target.bound:g}  {verdict}"
-        )
+        judged = f"{number(target.ratio):>9} times  {spread:>18}  {sign} {target.bound:g}  {verdict}"
+        print(f"  {target.name:{width}}  {judged}")
     for note in report.notes:
         print(f"  · {note}")
     if foreign_share > QUIET_SHARE:

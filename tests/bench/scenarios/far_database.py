@@ -1,4 +1,4 @@
-"""Scenario 3, second part: the database is 2 and 10 ms away. Who asks once waits once; the classic way asks five times."""
+"""Scenario 3, second part: the database is far away. Who asks once waits once; the classic way asks five times."""
 
 from __future__ import annotations
 
