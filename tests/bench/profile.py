@@ -67,7 +67,7 @@ def sampled(server: Server, to: Path) -> Iterator[Counter[str]]:
     if not program.exists():
         raise StackError("py-spy is missing; install it with: make bench.")
     command = [
-        program, "record", f"--pid={server.pid}", "--format=raw", f"--rate={SAMPLES_PER_SECOND}", "--nonblocking",
+        str(program), "record", f"--pid={server.pid}", "--format=raw", f"--rate={SAMPLES_PER_SECOND}", "--nonblocking",
         "--full-filenames", "--duration=unlimited", f"--output={to}",
     ]  # fmt: skip
     process = subprocess.Popen(

@@ -26,7 +26,8 @@ def number(value: float) -> str:
 
 def print_report(report: Report, foreign_share: float) -> None:
     print(f"\n{report.title}")
-    width = max((len(item.name) for item in [*report.figures, *report.targets]), default=0)
+    names = [figure.name for figure in report.figures] + [target.name for target in report.targets]
+    width = max(map(len, names), default=0)
     for figure in report.figures:
         spread = f"{number(figure.low)} to {number(figure.high)}"
         print(f"  {figure.name:{width}}  {number(figure.median):>9} {figure.unit:5}  {spread:>18}")

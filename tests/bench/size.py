@@ -33,8 +33,21 @@ class Size:
 NORMAL = Size()
 FULL = Size(shop_share=1.0)
 TINY = Size(
-    users=2_000, rounds=1, connections=(2,), http_rounds=1, http_connections=4, requests=40, drain_units=40,
-    storm_units=8, storm_buyers=40, shop_share=0.001, due_drops=4, due_holds=400, timed_holds=40, timed_seconds=1.0, rest_events=2,
+    users=2_000,
+    rounds=1,
+    connections=(2,),
+    http_rounds=1,
+    http_connections=4,
+    requests=40,
+    drain_units=40,
+    storm_units=8,
+    storm_buyers=40,
+    shop_share=0.001,
+    due_drops=4,
+    due_holds=400,
+    timed_holds=40,
+    timed_seconds=1.0,
+    rest_events=2,
     memory_requests=200,
-)  # fmt: skip
+)
 SIZES = {"normal": NORMAL, "full": FULL, "tiny": TINY}

@@ -14,7 +14,8 @@ NAME = "hot_drop"
 TITLE = "Hot drop in SQL"
 COMMIT_MS = 2.0
 UNITS = 1_000_000
-# By connections; the issue of one connection is latency, which no striping shortens.
+SCRIPTS = {"reserve": "reserve", "classic": "classic_reserve", "floor": "floor"}
+# By connections. With one there is nothing to wait for but the disk.
 TIMES_CLASSIC = {"disk": {16: 4.0, 64: 4.0}, "slow": {16: 10.0, 64: 10.0}}
 TIMES_FLOOR = {16: 0.6}
 
@@ -30,30 +31,22 @@ def run(stack: Stack, size: Size, progress: Progress) -> Report:
 
 
 def _measure(stack: Stack, size: Size, progress: Progress, report: Report, disk: str, words: str) -> None:
-    def reserve(connections: int) -> float:
-        return pgbench.run(stack, "reserve", stack.make_drop(UNITS), connections, size.slot_seconds).per_second
-
-    def classic(connections: int) -> float:
-        return pgbench.run(stack, "classic_reserve", stack.make_drop(UNITS), connections, size.slot_seconds).per_second
-
-    def floor(connections: int) -> float:
-        return pgbench.run(stack, "floor", 0, connections, size.slot_seconds).per_second
+    def rate(script: str, connections: int) -> float:
+        drop_id = 0 if script == "floor" else stack.make_drop(UNITS)
+        return pgbench.run(stack, script, drop_id, connections, size.slot_seconds).per_second
 
     for connections in size.connections:
-        subjects = {name: partial(call, connections) for name, call in
-                    (("reserve", reserve), ("classic", classic), ("floor", floor))}  # fmt: skip
-        found = interleave(
-            subjects, size.rounds, lambda text, c=connections: progress(f"{words}, {c} connections, {text}")
-        )
+        where = f"{connections} connections, {words}"
+        subjects = {name: partial(rate, script, connections) for name, script in SCRIPTS.items()}
+        found = interleave(subjects, size.rounds, _prefixed(progress, where))
         for name, samples in found.items():
-            report.figure(f"{name}, {connections} connections, {words}", "/s", samples)
+            report.figure(f"{name}, {where}", "/s", samples)
         if connections in TIMES_CLASSIC[disk]:
             bound = TIMES_CLASSIC[disk][connections]
-            report.at_least(
-                f"reserve : classic, {connections} connections, {words}", bound, found["reserve"], found["classic"]
-            )
+            report.at_least(f"reserve : classic, {where}", bound, found["reserve"], found["classic"])
         if disk == "disk" and connections in TIMES_FLOOR:
-            bound = TIMES_FLOOR[connections]
-            report.at_least(
-                f"reserve : floor, {connections} connections, {words}", bound, found["reserve"], found["floor"]
-            )
+            report.at_least(f"reserve : floor, {where}", TIMES_FLOOR[connections], found["reserve"], found["floor"])
+
+
+def _prefixed(progress: Progress, words: str) -> Progress:
+    return lambda text: progress(f"{words}, {text}")

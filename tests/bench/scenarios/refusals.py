@@ -22,11 +22,7 @@ def run(stack: Stack, size: Size, progress: Progress) -> Report:
     report = Report(NAME, TITLE)
     drop_id = sold_out_drop(stack)
     for connections in size.connections:
-        subjects = {
-            "refusals": lambda c=connections: pgbench.run(stack, "reserve", drop_id, c, size.slot_seconds).per_second,
-            "floor": lambda c=connections: pgbench.run(stack, "floor", 0, c, size.slot_seconds).per_second,
-        }
-        found = interleave(subjects, size.rounds, lambda text, c=connections: progress(f"{c} connections, {text}"))
+        found = _measure(stack, size, progress, drop_id, connections)
         for name, samples in found.items():
             report.figure(f"{name}, {connections} connections", "/s", samples)
         if connections == 16:
@@ -34,6 +30,14 @@ def run(stack: Stack, size: Size, progress: Progress) -> Report:
     progress("what refusals write and lock")
     _prove(stack, drop_id, report)
     return report
+
+
+def _measure(stack: Stack, size: Size, progress: Progress, drop_id: int, connections: int) -> dict[str, list[float]]:
+    subjects = {
+        "refusals": lambda: pgbench.run(stack, "reserve", drop_id, connections, size.slot_seconds).per_second,
+        "floor": lambda: pgbench.run(stack, "floor", 0, connections, size.slot_seconds).per_second,
+    }
+    return interleave(subjects, size.rounds, lambda text: progress(f"{connections} connections, {text}"))
 
 
 def sold_out_drop(stack: Stack) -> int:
