@@ -17,8 +17,11 @@ Found = dict[str, Any]
 
 def draw(results: Found, folder: Path) -> list[Path]:
     """One file a chart; charts of scenarios that were never measured are left out."""
-    import matplotlib
-
+    try:
+        import matplotlib
+    except ImportError:
+        print("no charts: matplotlib is missing; make bench installs it")
+        return []
     matplotlib.use("svg")
     # The same results give the same files: no date, no random ids; text stays text.
     matplotlib.rcParams.update({"svg.hashsalt": "holdfast", "svg.fonttype": "none", "font.size": 9})

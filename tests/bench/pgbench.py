@@ -10,8 +10,11 @@ from pathlib import Path
 
 from dev.ports import HOST
 from dev.postgres import binary
+from tests.bench.size import Size
 from tests.bench.stack import DATABASE, Stack
 
+# Before each slot, not counted: connections compile and plan what pooled ones have behind them.
+WARM_SECONDS = 1
 SCRIPTS = Path(__file__).with_name("pgbench")
 
 
@@ -23,17 +26,17 @@ class Run:
     latency_ms: float
 
 
-def run(stack: Stack, script: str, drop_id: int, connections: int, seconds: int, database: str = DATABASE) -> Run:
-    """`seconds` of one script straight on Postgres, after a second that does not count.
+def run(stack: Stack, script: str, drop_id: int, connections: int, size: Size, database: str = DATABASE) -> Run:
+    """One slot of a script straight on Postgres, after warming up.
 
-    In that second each connection compiles and plans the functions, which pooled connections have behind them. Each
-    connection has users of its own and takes the next one for each transaction, as a crowd of buyers would be.
+    Each connection has users of its own and takes the next one for each transaction, as a crowd of buyers would be.
     -M extended is what psycopg sends through a transaction pooler.
     """
+    seconds = WARM_SECONDS + size.slot_seconds
     block = stack.users // connections
     command = [
         str(binary("pgbench")), f"--host={HOST}", f"--port={stack.postgres.port}", "--username=postgres", "--no-vacuum",
-        "--protocol=extended", f"--client={connections}", f"--jobs={min(2, connections)}", f"--time={seconds + 1}",
+        "--protocol=extended", f"--client={connections}", f"--jobs={min(2, connections)}", f"--time={seconds}",
         "--progress=1", f"--file={SCRIPTS / script}.sql", f"--define=drop={drop_id}", f"--define=block={block}",
         "--define=n=0", database,
     ]  # fmt: skip
@@ -42,6 +45,6 @@ def run(stack: Stack, script: str, drop_id: int, connections: int, seconds: int,
     if result.returncode != 0 or failed is None or failed[1] != "0":
         raise RuntimeError(f"pgbench {script} failed:\n{result.stdout[-1000:]}{result.stderr[-2000:]}")
     lines = re.findall(r"^progress: [\d.]+ s, ([\d.]+) tps, lat ([\d.]+) ms", result.stderr, re.MULTILINE)
-    counted = [(float(rate), float(latency)) for rate, latency in lines[1 : seconds + 1]]
-    assert len(counted) == seconds, result.stderr
+    counted = [(float(rate), float(latency)) for rate, latency in lines[WARM_SECONDS:seconds]]
+    assert len(counted) == size.slot_seconds, result.stderr
     return Run(statistics.fmean(rate for rate, _ in counted), statistics.fmean(latency for _, latency in counted))

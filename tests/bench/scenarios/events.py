@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from tests.bench import load
 from tests.bench.measure import Progress, Report, percentile
-from tests.bench.profile import sampled
+from tests.bench.profile import NOT_SAMPLED, sampled
 from tests.bench.size import Size
 from tests.bench.stack import Server, Stack
 from tests.support.subscriber import Subscriber
@@ -92,7 +92,10 @@ def _storm(stack: Stack, server: Server, size: Size, progress: Progress, report:
     report.figure("newPurchases published, in a storm", "/s", [purchases_a_second])
     report.figure("holds, in a storm", "/s", [reserved.per_second])
     report.figure("purchases, in a storm", "/s", [bought.per_second])
-    share = parts["events"] / max(1, sum(parts.values()))
+    if not parts:
+        report.notes.append(f"delivery's share of the processor time {NOT_SAMPLED}")
+        return
+    share = parts["events"] / sum(parts.values())
     report.figure("delivery's share of the function's processor time", "%", [share * 100])
     report.data["delivery_share"] = share
 

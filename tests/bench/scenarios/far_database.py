@@ -40,7 +40,7 @@ def _measure(stack: Stack, size: Size, progress: Progress, report: Report, round
             one = partial(load.run, server.url, count=count, connections=1)
             subjects: dict[str, Callable[[], float]] = {
                 "round trip": lambda: _round_trip_ms(far_url, count),
-                "commit": lambda: pgbench.run(stack, "floor", 0, 1, 1).latency_ms,
+                "commit": lambda: pgbench.run(stack, "floor", 0, 1, size).latency_ms,
                 "bare": lambda: one("/bare", method="GET").p50,
                 "reserve": lambda: one(f"/api/reserve/{stack.make_drop(UNITS)}", expect=(201,)).p50,
                 "classic": lambda: one(f"/classic/{stack.make_drop(UNITS)}", expect=(201,)).p50,

@@ -38,7 +38,7 @@ def _sql(stack: Stack, size: Size, progress: Progress, report: Report, old: Shop
     scripts = {"list": "list_drops", "drop": "get_drop"}
 
     def cost_ms(kind: str, where: Shop) -> float:
-        run = pgbench.run(stack, scripts[kind], where.hot_drop, 1, size.slot_seconds, where.database)
+        run = pgbench.run(stack, scripts[kind], where.hot_drop, 1, size, where.database)
         return run.latency_ms
 
     subjects = {

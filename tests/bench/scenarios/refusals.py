@@ -34,8 +34,8 @@ def run(stack: Stack, size: Size, progress: Progress) -> Report:
 
 def _measure(stack: Stack, size: Size, progress: Progress, drop_id: int, connections: int) -> dict[str, list[float]]:
     subjects = {
-        "refusals": lambda: pgbench.run(stack, "reserve", drop_id, connections, size.slot_seconds).per_second,
-        "floor": lambda: pgbench.run(stack, "floor", 0, connections, size.slot_seconds).per_second,
+        "refusals": lambda: pgbench.run(stack, "reserve", drop_id, connections, size).per_second,
+        "floor": lambda: pgbench.run(stack, "floor", 0, connections, size).per_second,
     }
     return interleave(subjects, size.rounds, lambda text: progress(f"{connections} connections, {text}"))
 

@@ -50,7 +50,7 @@ def main() -> int:
     tables.print_checks(checks)
     assumed = inputs.load_inputs()
     crowd = inputs.crowd(assumed, buyers=options.buyers)
-    runs = [(f"{units:,} units", units, {}) for units in UNITS]
+    runs: list[tuple[str, int, dict[str, Any]]] = [(f"{units:,} units", units, {}) for units in UNITS]
     if not options.quick:
         runs += [(f"{UNITS[1]:,} units, {name}", UNITS[1], changes) for name, changes in VARIANTS.items()]
     found: dict[str, outcome.Outcome] = {}

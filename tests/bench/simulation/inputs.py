@@ -64,7 +64,6 @@ class Platform:
     server_connections: int
     commit_ms: float
     database_timeout_ms: float
-    client_ms: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -139,8 +139,8 @@ class Model:
             return
         request.outcome, service, writes = self._decide(request, start)
         processor = self._spread(service.database_ms)
-        ends = self.database.serve(start, processor) + (self._commit if writes else 0.0)
-        self.connections.serve(start, ends - start)
+        ends = self.database.serve(arrival, processor, start) + (self._commit if writes else 0.0)
+        self.connections.serve(arrival, ends - start, start)
         if request.stripe >= 0 and request.outcome == "ok" and request.kind == "reserve":
             self.stock.lock(request.stripe, ends)
             self.tally.stock_changes.append(ends)

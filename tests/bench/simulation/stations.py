@@ -12,7 +12,7 @@ from collections import deque
 class Station:
     """Servers of one kind. Calls must come in the order of their arrival."""
 
-    __slots__ = ("_free", "_starts", "busy_seconds", "busy_by_second", "longest_queue")
+    __slots__ = ("_free", "_starts", "busy_by_second", "busy_seconds", "longest_queue")
 
     def __init__(self, servers: int) -> None:
         self._free = [0.0] * servers
@@ -25,9 +25,9 @@ class Station:
         """When a visit that arrives now would begin."""
         return max(arrival, self._free[0])
 
-    def serve(self, arrival: float, seconds: float) -> float:
-        """Take the place; returns when the visit ends."""
-        begin = max(arrival, self._free[0])
+    def serve(self, arrival: float, seconds: float, earliest: float = 0.0) -> float:
+        """Take the place, from `earliest` on if something else must be free too; returns when the visit ends."""
+        begin = max(arrival, self._free[0], earliest)
         heapq.heapreplace(self._free, begin + seconds)
         self.busy_seconds += seconds
         second = int(begin)
