@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import time
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +37,24 @@ def find_results(asked: Path | None) -> Path:
     raise SystemExit("error: no results of the benchmark; measure first with: make bench")
 
 
+Run = tuple[str, int, dict[str, Any]]
+
+
+def _simulate(
+    runs: list[Run], assumed: dict[str, Any], crowd: inputs.Crowd, measured: inputs.Measured
+) -> dict[str, outcome.Outcome]:
+    """As many at once as there are processors; by name, in the order of `runs`."""
+    began = time.monotonic()
+    with ProcessPoolExecutor(os.cpu_count()) as pool:
+        waiting = {}
+        for name, units, changes in runs:
+            platform = inputs.platform(assumed, **changes)
+            waiting[pool.submit(outcome.run, platform, crowd, measured, assumed["prices"], units, SEED)] = name
+        for done in as_completed(waiting):
+            print(f"    {waiting[done]} · {time.monotonic() - began:.0f} s", flush=True)
+        return {name: done.result() for done, name in waiting.items()}
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--buyers", type=int, default=1_000_000)
@@ -50,16 +70,11 @@ def main() -> int:
     tables.print_checks(checks)
     assumed = inputs.load_inputs()
     crowd = inputs.crowd(assumed, buyers=options.buyers)
-    runs: list[tuple[str, int, dict[str, Any]]] = [(f"{units:,} units", units, {}) for units in UNITS]
+    runs: list[Run] = [(f"{units:,} units", units, {}) for units in UNITS]
     if not options.quick:
         runs += [(f"{UNITS[1]:,} units, {name}", UNITS[1], changes) for name, changes in VARIANTS.items()]
-    found: dict[str, outcome.Outcome] = {}
-    for name, units, changes in runs:
-        began = time.monotonic()
-        print(f"==> {options.buyers:,} buyers, {name}", end="", flush=True)
-        platform = inputs.platform(assumed, **changes)
-        found[name] = outcome.run(platform, crowd, measured, assumed["prices"], units, SEED)
-        print(f" · {time.monotonic() - began:.0f} s", flush=True)
+    print(f"==> {options.buyers:,} buyers, {len(runs)} drops, some minutes")
+    found = _simulate(runs, assumed, crowd, measured)
     tables.print_outcomes(found)
     options.out.mkdir(parents=True, exist_ok=True)
     (options.out / "simulation.json").write_text(json.dumps(tables.as_json(checks, found), indent=1) + "\n")
