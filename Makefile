@@ -1,9 +1,10 @@
 # Needs Python 3.11 or newer, Node 18 or newer, make. Everything else is installed into this folder.
 # The work is done in dev/; HOLDFAST_PYTHON=/path/to/python chooses the interpreter.
-.PHONY: help dev demo test check chaos fuzz migrate clean smoke bench-cold deploy-vercel deploy-aws
+.PHONY: help dev demo test check chaos fuzz migrate clean smoke bench simulate bench-cold deploy-vercel deploy-aws
 VENV := .venv
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
+BENCH_STAMP := $(VENV)/.installed-bench
 ARGS ?=
 
 help:
@@ -15,6 +16,8 @@ help:
 	@echo "make fuzz     20,000 requests made from the API document, valid and not (ARGS='--seed 1 --max-examples 100')"
 	@echo "make migrate  bring DATABASE_URL_UNPOOLED, else DATABASE_URL, to the newest schema"
 	@echo "make smoke    URL=https://... ADMIN_TOKEN=...: sell one unit of a deployment to itself, and see it announced"
+	@echo "make bench    measure everything beside its yardsticks (SCENARIO=name for one, SIZE=full for the biggest shop)"
+	@echo "make simulate a drop of 1,000,000 buyers, by simulation on the benchmark's figures; docs/SCALE.md"
 	@echo "make bench-cold     cold start of each function of the real Vercel build (ARGS='--rounds 30')"
 	@echo "make deploy-vercel  check, migrate and deploy to Vercel (ARGS=--dry-run to see the plan); docs/VERCEL.md"
 	@echo "make deploy-aws     check, migrate and deploy to AWS Lambda (ARGS=--dry-run to see the plan); docs/AWS.md"
@@ -57,6 +60,12 @@ migrate: $(STAMP)
 smoke: $(STAMP)
 	@$(PY) -m dev.smoke "$(URL)"
 
+bench: $(BENCH_STAMP)
+	@$(PY) -m tests.bench --scenario "$(SCENARIO)" --size "$(or $(SIZE),normal)" $(ARGS)
+
+simulate: $(STAMP)
+	@$(PY) -m tests.bench.simulation $(ARGS)
+
 bench-cold: $(STAMP)
 	@$(PY) -m tests.bench.cold $(ARGS)
 
@@ -71,3 +80,9 @@ clean:
 
 $(STAMP): requirements.txt requirements-dev.txt requirements-lambda.txt dev/bootstrap.sh
 	@sh dev/bootstrap.sh $(VENV)
+
+# Only for make bench: development and tests do without.
+$(BENCH_STAMP): $(STAMP) requirements-bench.txt
+	@echo "==> Python packages of requirements-bench.txt"
+	@$(PY) -m pip install -qq --disable-pip-version-check -r requirements-bench.txt
+	@touch $@

@@ -1,0 +1,50 @@
+"""Runs the scripts of tests/bench/pgbench with the pgbench that ships with the embedded Postgres."""
+
+from __future__ import annotations
+
+import re
+import statistics
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from dev.ports import HOST
+from dev.postgres import binary
+from tests.bench.size import Size
+from tests.bench.stack import DATABASE, Stack
+
+# Before each slot, not counted: connections compile and plan what pooled ones have behind them.
+WARM_SECONDS = 1
+SCRIPTS = Path(__file__).with_name("pgbench")
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Transactions a second and the mean of their latencies, once the connections are warm."""
+
+    per_second: float
+    latency_ms: float
+
+
+def run(stack: Stack, script: str, drop_id: int, connections: int, size: Size, database: str = DATABASE) -> Run:
+    """One slot of a script straight on Postgres, after warming up.
+
+    Each connection has users of its own and takes the next one for each transaction, as a crowd of buyers would be.
+    -M extended is what psycopg sends through a transaction pooler.
+    """
+    seconds = WARM_SECONDS + size.slot_seconds
+    block = stack.users // connections
+    command = [
+        str(binary("pgbench")), f"--host={HOST}", f"--port={stack.postgres.port}", "--username=postgres", "--no-vacuum",
+        "--protocol=extended", f"--client={connections}", f"--jobs={min(2, connections)}", f"--time={seconds}",
+        "--progress=1", f"--file={SCRIPTS / script}.sql", f"--define=drop={drop_id}", f"--define=block={block}",
+        "--define=n=0", database,
+    ]  # fmt: skip
+    result = subprocess.run(command, capture_output=True, text=True)
+    failed = re.search(r"number of failed transactions: (\d+)", result.stdout)
+    if result.returncode != 0 or failed is None or failed[1] != "0":
+        raise RuntimeError(f"pgbench {script} failed:\n{result.stdout[-1000:]}{result.stderr[-2000:]}")
+    lines = re.findall(r"^progress: [\d.]+ s, ([\d.]+) tps, lat ([\d.]+) ms", result.stderr, re.MULTILINE)
+    counted = [(float(rate), float(latency)) for rate, latency in lines[WARM_SECONDS:seconds]]
+    assert len(counted) == size.slot_seconds, result.stderr
+    return Run(statistics.fmean(rate for rate, _ in counted), statistics.fmean(latency for _, latency in counted))

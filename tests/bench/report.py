@@ -1,0 +1,108 @@
+"""The table on the terminal, and results.json."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from dev.npm import ROOT
+from dev.postgres import binary
+from tests.bench.measure import Report
+
+# More than this of the processors taken by other programs makes a run's figures doubtful.
+QUIET_SHARE = 0.15
+
+
+def number(value: float) -> str:
+    """Three figures are enough: 12,300 · 123 · 1.23."""
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
+
+
+def print_report(report: Report, foreign_share: float) -> None:
+    print(f"\n{report.title}")
+    names = [figure.name for figure in report.figures] + [target.name for target in report.targets]
+    width = max(map(len, names), default=0)
+    for figure in report.figures:
+        spread = f"{number(figure.low)} to {number(figure.high)}"
+        print(f"  {figure.name:{width}}  {number(figure.median):>9} {figure.unit:5}  {spread:>18}")
+    for target in report.targets:
+        sign = "≥" if target.at_least else "≤"
+        spread = f"{number(min(target.samples))} to {number(max(target.samples))}"
+        verdict = "met" if target.is_met else "NOT MET"
+        judged = f"{number(target.ratio):>9} times  {spread:>18}  {sign} {target.bound:g}  {verdict}"
+        print(f"  {target.name:{width}}  {judged}")
+    for note in report.notes:
+        print(f"  · {note}")
+    if foreign_share > QUIET_SHARE:
+        print(
+            f"  ! other programs took {foreign_share:.0%} of the processors meanwhile: measure again when it is quiet"
+        )
+    sys.stdout.flush()
+
+
+def machine() -> dict[str, Any]:
+    """What the figures were measured on."""
+    model = next(
+        (line.partition(":")[2].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")),
+        platform.processor(),
+    )
+    postgres = subprocess.run([binary("postgres"), "--version"], capture_output=True, text=True, check=True)
+    memory = next((line.split()[1] for line in _lines("/proc/meminfo") if line.startswith("MemTotal")), "0")
+    return {
+        "processor": model,
+        "cores": os.cpu_count(),
+        "memory_gb": round(int(memory) / 1e6, 1),
+        "python": platform.python_version(),
+        "postgres": postgres.stdout.strip().rpartition(" ")[2],
+        "system": platform.system(),
+    }
+
+
+def _lines(path: str) -> list[str]:
+    try:
+        return Path(path).read_text().splitlines()
+    except OSError:
+        return []
+
+
+def commit() -> str:
+    run = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True)
+    return run.stdout.strip()
+
+
+def load_results(path: Path) -> dict[str, Any]:
+    """Those of earlier runs; scenarios measured now replace their own."""
+    return json.loads(path.read_text()) if path.exists() else {}
+
+
+def save(path: Path, report: Report, size_name: str, seconds: float, foreign_share: float) -> dict[str, Any]:
+    """Put one scenario into results.json; returns the whole."""
+    results = load_results(path)
+    results["machine"] = machine()
+    results.setdefault("scenarios", {})[report.scenario] = {
+        **report.as_json(),
+        "measured": datetime.now(UTC).isoformat(timespec="seconds"),
+        "commit": commit(),
+        "size": size_name,
+        "seconds": round(seconds, 1),
+        "foreign_share": round(foreign_share, 3),
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(results, indent=1) + "\n")
+    return results
+
+
+def print_summary(results: dict[str, Any], names: list[str]) -> None:
+    """Every target in one list."""
+    print("\nTargets")
+    for name in names:
+        for target in results["scenarios"].get(name, {}).get("targets", []):
+            sign = "≥" if target["at_least"] else "≤"
+            verdict = "met    " if target["met"] else "NOT MET"
+            print(f"  {verdict}  {number(target['ratio']):>6} {sign} {target['bound']:<5g} {target['name']}")

@@ -1,0 +1,86 @@
+"""`make simulate`: what a drop of a million buyers needs, by discrete-event simulation.
+
+Service times come from the benchmark's results. First it shows that the model knows the measured machine; exit code 1
+if a prediction is off by more than a quarter.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from pathlib import Path
+from typing import Any
+
+from dev.npm import ROOT
+from tests.bench.simulation import inputs, outcome, tables, validate
+
+UNITS = (100, 5_000, 50_000)
+# What moves the limits, tried on the middle drop.
+VARIANTS: dict[str, dict[str, Any]] = {
+    "2 database processors": {"database_cores": 2},
+    "32 database processors": {"database_cores": 32},
+    "30 requests at once in a process": {"requests_at_once": 30},
+    "100 warm instances at the start": {"instances_at_start": 100},
+}
+SEED = 7
+
+
+def find_results(asked: Path | None) -> Path:
+    """This machine's own results, else the reference run's."""
+    for path in [asked] if asked else [ROOT / "bench" / "results.json", ROOT / "docs" / "bench" / "results.json"]:
+        if path.exists() and "cpu_parts" in json.loads(path.read_text())["scenarios"]:
+            return path
+    raise SystemExit("error: no results of the benchmark; measure first with: make bench")
+
+
+Run = tuple[str, int, dict[str, Any]]
+
+
+def _simulate(
+    runs: list[Run], assumed: dict[str, Any], crowd: inputs.Crowd, measured: inputs.Measured
+) -> dict[str, outcome.Outcome]:
+    """As many at once as there are processors; by name, in the order of `runs`."""
+    began = time.monotonic()
+    with ProcessPoolExecutor(os.cpu_count()) as pool:
+        waiting = {}
+        for name, units, changes in runs:
+            platform = inputs.platform(assumed, **changes)
+            waiting[pool.submit(outcome.run, platform, crowd, measured, assumed["prices"], units, SEED)] = name
+        for done in as_completed(waiting):
+            print(f"    {waiting[done]} · {time.monotonic() - began:.0f} s", flush=True)
+        return {name: done.result() for done, name in waiting.items()}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--buyers", type=int, default=1_000_000)
+    parser.add_argument("--results", type=Path)
+    parser.add_argument("--out", type=Path, default=ROOT / "bench")
+    parser.add_argument("--quick", action="store_true", help="without the variants")
+    options = parser.parse_args()
+    path = find_results(options.results)
+    results = json.loads(path.read_text())
+    measured = inputs.Measured.of(results)
+    print(f"==> does the model know the machine of {path.relative_to(ROOT) if path.is_relative_to(ROOT) else path}?")
+    checks = validate.checks(results, measured, SEED)
+    tables.print_checks(checks)
+    assumed = inputs.load_inputs()
+    crowd = inputs.crowd(assumed, buyers=options.buyers)
+    runs: list[Run] = [(f"{units:,} units", units, {}) for units in UNITS]
+    if not options.quick:
+        runs += [(f"{UNITS[1]:,} units, {name}", UNITS[1], changes) for name, changes in VARIANTS.items()]
+    print(f"==> {options.buyers:,} buyers, {len(runs)} drops, some minutes")
+    found = _simulate(runs, assumed, crowd, measured)
+    tables.print_outcomes(found)
+    options.out.mkdir(parents=True, exist_ok=True)
+    (options.out / "simulation.json").write_text(json.dumps(tables.as_json(checks, found), indent=1) + "\n")
+    print(f"\n{options.out / 'simulation.json'}")
+    return 0 if all(check.is_met for check in checks if check.is_held) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

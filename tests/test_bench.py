@@ -1,0 +1,112 @@
+"""make bench, in small: every scenario runs on real servers and tells its figures; what it computes is right."""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dev.npm import ROOT
+from dev.pgbouncer import PgBouncer
+from dev.ports import HOST
+from tests.bench import __main__ as bench
+from tests.bench import profile
+from tests.bench.measure import Report, Target, interleave, percentile
+from tests.bench.relay import relayed
+
+# In CI both must be there: .ci/run installs them.
+TOOLS = (shutil.which("wrk") is not None and PgBouncer.available()) or "CI" in os.environ
+
+
+def results(out: Path, *arguments: str) -> dict[str, Any]:
+    command = [sys.executable, "-m", "tests.bench", "--size", "tiny", "--out", str(out), *arguments]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert run.returncode == 0, run.stdout[-3000:] + run.stderr[-3000:]
+    found: dict[str, Any] = json.loads((out / "results.json").read_text())
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not TOOLS, reason="needs wrk and pgbouncer (apt-get install wrk pgbouncer)")
+def test_every_scenario_measures_itself_beside_its_yardsticks(tmp_path: Path) -> None:
+    found = results(tmp_path)
+    assert list(found["scenarios"]) == list(bench.SCENARIOS)
+    for name, scenario in found["scenarios"].items():
+        figures = {figure["name"]: figure["median"] for figure in scenario["figures"]}
+        assert figures, name
+        assert scenario["size"] == "tiny"
+    proof = found["scenarios"]["refusals"]["data"]
+    assert proof["wal_bytes"] == 0 and proof["transaction_id"] is None
+    assert set(proof["lock_modes"]) <= {"AccessShareLock", "RowShareLock"}
+    late = found["scenarios"]["sweep"]["data"]["late_seconds"]
+    assert len(late) == 40 and min(late) >= 0
+    # Simulating stands on these.
+    parts = found["scenarios"]["cpu_parts"]["data"]
+    assert all(parts[kind]["function_ms"] > 0 for kind in ("bare", "reserve", "refusal", "purchase", "drop"))
+
+
+def test_a_target_is_judged_by_the_median_of_its_rounds() -> None:
+    report = Report("x", "X")
+    report.at_least("fast enough", 2.0, [30.0, 10.0, 20.0], [10.0, 10.0, 10.0])
+    report.at_most("not too slow", 1.5, [30.0, 10.0, 20.0], [10.0])
+    fast, slow = report.targets
+    assert (fast.ratio, fast.is_met) == (2.0, True)
+    assert (slow.ratio, slow.is_met) == (2.0, False)
+    assert not Target("a hair below", [1.99], 2.0).is_met
+
+
+def test_subjects_take_turns_and_none_always_goes_first() -> None:
+    order: list[str] = []
+    found = interleave({name: lambda name=name: order.append(name) for name in "abc"}, 2, lambda _: None)
+    assert order == ["a", "b", "c", "b", "c", "a"]
+    assert {name: len(samples) for name, samples in found.items()} == {"a": 2, "b": 2, "c": 2}
+
+
+def test_a_percentile_is_a_value_that_was_measured() -> None:
+    values = [float(number) for number in range(100, 0, -1)]
+    assert [percentile(values, share) for share in (0.0, 0.5, 0.99, 1.0)] == [1.0, 50.0, 99.0, 100.0]
+
+
+def test_samples_count_for_the_part_whose_frame_is_innermost() -> None:
+    text = (
+        "run (uvicorn/server.py:1);app (fastapi/routing.py:2);fetch_one (lib/db.py:3);execute (psycopg/cursor.py:4) 5\n"
+        "run (uvicorn/server.py:1);app (fastapi/routing.py:2);solve_dependencies (fastapi/dependencies/utils.py:3) 3\n"
+        "run (threading.py:1);deliver (lib/events.py:2);fetch_one (lib/db.py:3) 2\n"
+        "run (uvicorn/server.py:1) 1\n"
+    )
+    assert profile.sorted_into_parts(text) == Counter(database=5, validation=3, events=2, server=1)
+
+
+def test_the_relay_takes_half_a_round_trip_each_way_and_keeps_order() -> None:
+    with socket.create_server((HOST, 0)) as echo:
+        threading.Thread(target=_echo_one, args=(echo,), daemon=True).start()
+        with relayed(echo.getsockname()[1], 40.0) as port, socket.create_connection((HOST, port)) as client:
+            began = time.monotonic()
+            client.sendall(b"first")
+            client.sendall(b"second")
+            received = b""
+            while len(received) < 11:
+                received += client.recv(100)
+            assert received == b"firstsecond"
+            assert time.monotonic() - began >= 0.040
+
+
+def _echo_one(server: socket.socket) -> None:
+    # The relay's start is found by connecting to it: that connection comes here too, and says nothing.
+    while True:
+        connection, _ = server.accept()
+        threading.Thread(target=_echo, args=(connection,), daemon=True).start()
+
+
+def _echo(connection: socket.socket) -> None:
+    with connection:
+        while data := connection.recv(100):
+            connection.sendall(data)
