@@ -1,8 +1,10 @@
 /** The dialog in which a visitor picks a name. */
 import { h, setText } from './dom.js';
-import { failure } from './words.js';
+import { failure } from './failures.js';
 
 const MOST_KNOWN = 6;
+/** Only a development server tells who its users are, and others would refuse with an error in the console. */
+const IS_LOCAL = ['localhost', '127.0.0.1', '[::1]'].includes(location.hostname);
 
 /** @param {any} client @param {ReturnType<import('./session.js').createSession>} session */
 export function createWho(client, session) {
@@ -31,13 +33,14 @@ export function createWho(client, session) {
     try {
       choose((await client.createUser(input.value.trim())).user);
     } catch (problem) {
-      setText(error, failure(problem));
+      const isOdd = problem?.code === 'validation_failed';
+      setText(error, isOdd ? 'A name has 1 to 200 letters, digits or signs. Try another.' : failure(problem));
       input.focus();
     }
   }
 
-  /** Only a development server lists its users. */
   async function offerKnown() {
+    if (!IS_LOCAL) return;
     const { users } = await client.users().catch(() => ({ users: [] }));
     const buttons = users.slice(0, MOST_KNOWN).map((user) =>
       h('button', { type: 'button', class: 'chip', click: () => choose(user) }, user.username));
