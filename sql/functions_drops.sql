@@ -226,7 +226,7 @@ set lock_timeout = '2s'
 as $$
 declare
   v_size drop_sizes;
-  v_stripes stock_stripes[];
+  v_stripes smallint[];
   v_total integer;
 begin
   select k.outcome into outcome from claim_key('restock', p_key, p_hash, p_drop) k;
@@ -234,9 +234,9 @@ begin
   outcome := lock_for_restock(p_drop, coalesce(p_size, ''), p_size is null);
   if outcome is null then
     select * into v_size from drop_sizes s where s.drop_id = p_drop and s.size = coalesce(p_size, '');
-    select array_agg(s) into v_stripes from stock_stripes s where s.drop_id = p_drop and s.size = v_size.size;
+    select array_agg(s.stripe) into v_stripes from stock_stripes s where s.drop_id = p_drop and s.size = v_size.size;
     -- Overdue holds hold nothing: their units count as on sale.
-    perform expire_locked(v_stripes, clock(), 1000000);
+    perform expire_locked(p_drop, v_size.size, v_stripes, clock(), 1000000);
     select sum(s.available) into on_sale from stock_stripes s where s.drop_id = p_drop and s.size = v_size.size;
     select d.total_stock + p_quantity into v_total from drops d where d.id = p_drop;
     outcome := case when on_sale + p_quantity < 0 then 'stock_committed'

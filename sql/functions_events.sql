@@ -6,6 +6,26 @@
 -- An event is thus delivered at least once, whatever dies. Marks are folded: all marks of a drop become one event with the
 -- state as it is at that moment and the drop's next version, so a hot drop costs a few messages a second.
 
+-- Notes that a drop's stock changed, in the transaction that changed it. Where a mark is waiting to be folded, that one will
+-- do: a hot drop would else write and delete a row for every hold. It must then stay until this transaction has
+-- committed, or a fold that reads the stock too early would delete it and the change would never be told. So who
+-- relies on it shares the advisory lock of the drop, and who deletes the last mark of a drop has that lock alone
+-- (replace_marks). Both only try and never wait. Its key is negative: migrations use the positive ones.
+create or replace function mark_stock(p_drop bigint) returns void
+language plpgsql
+as $$
+begin
+  if pg_try_advisory_xact_lock_shared(-p_drop) then
+    -- A statement of its own, as it must see what was committed when the lock was there.
+    perform from outbox o
+    where o.drop_id = p_drop and o.kind = 'stock' and o.kind in ('stock', 'changed') and o.leased_until = '-infinity'
+    limit 1;
+    if found then return; end if;
+  end if;
+  insert into outbox (drop_id, kind) values (p_drop, 'stock');
+end
+$$;
+
 -- Leases up to `p_limit` purchases and one folded event for each drop and kind of mark, for `p_lease_seconds`.
 -- A drop gets at most one stockUpdate in `p_gap_ms`, but a flip between sold out and on sale goes at once (once a second).
 -- events: [{"id", "kind", "dropId", "data"}, …]; next_in_ms: when to call again for what could not be leased now, null if
@@ -132,6 +152,8 @@ language plpgsql
 as $$
 declare
   v_id bigint;
+  -- Nobody is about to commit a change for which they found a mark here, and until this commits, nobody relies on one.
+  v_is_alone boolean := p_kind <> 'stock' or pg_try_advisory_xact_lock(-p_drop);
 begin
   if exists (select from outbox o where o.drop_id = p_drop and o.kind = p_kind
                and o.kind in ('stock', 'changed') and o.leased_until > p_now) then
@@ -145,6 +167,8 @@ begin
   insert into outbox (drop_id, kind, created_at, leased_until)
   select p_drop, p_kind, min(f.created_at), p_lease from folded f having count(*) > 0
   returning id into v_id;
+  -- Somebody's change may not be in the stock yet: a new mark, in the same transaction, stays for it.
+  if v_id is not null and not v_is_alone then insert into outbox (drop_id, kind) values (p_drop, p_kind); end if;
   return v_id;
 end
 $$;
@@ -183,8 +207,12 @@ declare
 begin
   select count(*), coalesce(greatest(0, extract(epoch from v_now - min(o.created_at))), 0)
   into events_waiting, oldest_event_seconds from outbox o;
-  select count(*), coalesce(extract(epoch from v_now - min(r.expires_at)), 0)
+  select coalesce(sum(due.units), 0), coalesce(extract(epoch from v_now - min(n.due_at)), 0)
   into overdue_holds, oldest_overdue_seconds
-  from reservations r where r.status = 'ACTIVE' and r.expires_at < 'infinity' and r.expires_at <= v_now;
+  from next_deadlines() n cross join lateral (
+    select count(*) as units from reservations r
+    where r.closed_at is null and r.drop_id = n.drop_id and r.size = n.size and r.expires_at <= v_now
+  ) due
+  where n.due_at <= v_now;
 end
 $$;

@@ -9,7 +9,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from lib import errors
+from lib import errors, inventory
 from lib import migrate as migrations
 from lib.migrate import ChangedMigration, migrate
 from tests.support.buyers import all_at_once
@@ -150,3 +150,32 @@ def test_every_conflict_of_the_errors_is_decided_in_sql():
     """A code that nothing returns any more would be documented and dead."""
     conflicts = {code for code, error in errors.BY_CODE.items() if issubclass(error, errors.Conflict)}
     assert conflicts <= _outcomes()
+
+
+@pytest.mark.parametrize(
+    "removal",
+    [
+        "delete from users where id = 1",
+        "update users set id = default where id = 1",
+        "truncate users cascade",
+        "delete from stock_stripes where drop_id = 1",
+        "update stock_stripes set stripe = 9 where drop_id = 1",
+        "truncate stock_stripes cascade",
+    ],
+)
+def test_what_reservations_point_to_is_never_removed(database, make_users, make_drop, removal):
+    """They have no foreign keys to their buyer and their stripe, which cost every reserve two queries."""
+    make_users(1)
+    make_drop()
+    with pytest.raises(psycopg.errors.RestrictViolation):
+        database.connection.execute(removal)
+
+
+@pytest.mark.parametrize(
+    "change",
+    ["status = 'LOST', closed_at = now()", "closed_at = now()", "status = 'RELEASED'", "expires_at = created_at"],
+)
+def test_a_reservation_that_makes_no_sense_is_refused(database, make_users, make_drop, change):
+    inventory.reserve(make_drop(), make_users(1)[0])
+    with pytest.raises(psycopg.errors.CheckViolation, match="reservation_is_sound"):
+        database.connection.execute(f"update reservations set {change}")
