@@ -14,6 +14,8 @@
 --   3. purchase locks its reservation and never a stripe.
 --   4. Deadlines are compared with clock() after the lock is there.
 --
+-- Versions. Every change of `available` also counts `changes` up (0003_stock_changes.sql says what for).
+--
 -- Plans. A fresh drop has no statistics and poolers keep plans for hours, so a whole drop can run on a plan made for
 -- empty tables. The hot functions therefore forbid sequential and bitmap scans, and their queries leave one index
 -- each: the buyer's own hold only one_live_hold_per_user (it says status = 'ACTIVE'); due holds only live_holds (it says
@@ -56,7 +58,7 @@ begin
   ), tally as (
     select c.stripe, count(*)::integer as units from closed c group by c.stripe
   ), returned as (
-    update stock_stripes s set available = s.available + t.units
+    update stock_stripes s set available = s.available + t.units, changes = s.changes + 1
     from tally t where s.drop_id = p_drop and s.size = p_size and s.stripe = t.stripe
   )
   select coalesce(sum(t.units), 0) into v_expired from tally t;
@@ -148,7 +150,7 @@ begin
   end if;
 
   -- By its place in the table, which cannot change while it is locked.
-  update stock_stripes s set available = s.available - 1 where s.ctid = v_row;
+  update stock_stripes s set available = s.available - 1, changes = s.changes + 1 where s.ctid = v_row;
   if not found then raise exception 'stripe % of drop % is not where it was locked', v_stripe, p_drop; end if;
   perform mark_stock(p_drop);
   outcome := 'ok';
@@ -167,7 +169,7 @@ begin
   -- May wait for a purchase that locked the hold in time; that purchase waits for nothing.
   update reservations r set status = 'EXPIRED', closed_at = p_now where r.id = p_hold.id and r.status = 'ACTIVE';
   if found then
-    update stock_stripes s set available = s.available + 1
+    update stock_stripes s set available = s.available + 1, changes = s.changes + 1
     where s.drop_id = p_hold.drop_id and s.size = p_hold.size and s.stripe = p_hold.stripe;
     perform mark_stock(p_hold.drop_id);
   end if;
@@ -321,7 +323,7 @@ begin
   if outcome is not null then return; end if;
 
   update reservations r set status = 'RELEASED', closed_at = v_now where r.id = p_reservation returning * into hold;
-  update stock_stripes s set available = s.available + 1
+  update stock_stripes s set available = s.available + 1, changes = s.changes + 1
   where s.drop_id = hold.drop_id and s.size = hold.size and s.stripe = hold.stripe;
   perform mark_stock(hold.drop_id);
   outcome := 'ok';

@@ -18,7 +18,7 @@ function open(t, shop = new FakeShop(aDrop()), { pusher = fakePusher(), Pusher =
   return { client, shop, network: pusher.network, shown, states, stock, state };
 }
 
-const stockUpdate = (version, availableStock) => ({ dropId: 1, version, availableStock });
+const stockUpdate = (version, availableStock) => ({ dropId: 1, version, stockVersion: version, availableStock });
 
 test('a watcher gets a snapshot, then events, live', async (t) => {
   const { client, network, stock, state } = open(t);
@@ -154,6 +154,20 @@ test('purchases appear in the feed once', async (t) => {
   await until(() => shown.at(-1).recentPurchases.length === 1, 'the purchase');
   await wait(10);
   assert.equal(shown.at(-1).recentPurchases.length, 1);
+});
+
+test('a page without a feed does not pay for purchases, and still hears of changes', async (t) => {
+  const { Pusher, network } = fakePusher();
+  const client = connect({ fetch: new FakeShop(aDrop()).fetch, Pusher, feed: false, timing: QUICK });
+  t.after(() => client.close());
+  let drop = null;
+  let state = null;
+  client.onState((now) => (state = now));
+  client.watchDrop(1, (now) => (drop = now));
+  await until(() => drop && state === 'live', 'live');
+  assert.deepEqual([...network.instances[0].channels.keys()].sort(), ['cache-drop-1', 'drops']);
+  network.publish('drops', 'dropChanged', { dropId: 1, status: 'PAUSED', version: 2 });
+  await until(() => drop.status === 'PAUSED', 'paused');
 });
 
 test('who stops watching hears nothing more, and its channels are left', async (t) => {
