@@ -145,7 +145,18 @@ def test_a_function_has_one_plain_app_and_nothing_else_that_a_platform_takes_for
 
 
 def test_the_functions_are_those_of_the_contract() -> None:
-    names = ["admin", "cron/reap", "docs", "drops", "health", "purchase", "realtime", "reservations", "reserve", "users"]
+    names = [
+        "admin",
+        "cron/reap",
+        "docs",
+        "drops",
+        "health",
+        "purchase",
+        "realtime",
+        "reservations",
+        "reserve",
+        "users",
+    ]
     assert [f"api/{name}" for name in names] == FUNCTIONS
     assert len(FUNCTIONS) <= 12  # in one deployment of Vercel's smallest plan
 
