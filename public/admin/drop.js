@@ -1,0 +1,222 @@
+/** One drop, live: figures, chart, sizes, who holds and who bought, and what can be done. */
+import { announce, h, setAttribute, setText } from '../storefront/dom.js';
+import { clockTime, count, money, STATUS } from '../storefront/words.js';
+import { createActions } from './actions.js';
+import { createChart } from './chart.js';
+import { createExport } from './export.js';
+import { createFigures } from './figures.js';
+import { createHolds, createPurchases } from './tables.js';
+import { fullTime, zoneLabel } from './zone.js';
+
+const STATS_MS = 2000;
+const QUIET_STATS_MS = 10_000;
+const TICK_MS = 500;
+/** News comes in bursts: one look a burst is enough. */
+const BURST_MS = 400;
+const CONNECTION = {
+  live: 'Live', polling: 'Updating every other second', offline: 'Offline, trying again',
+};
+const OVER = new Set(['ENDED', 'CANCELLED']);
+
+/** @param {any} context @param {number} id */
+export function createDropView({ api, client: realtime }, id) {
+  const client = realtime();
+  const ui = build(id);
+  const figures = createFigures();
+  const chart = createChart({ now: () => client.serverNow() });
+  const holds = createHolds(api, id, () => client.serverNow());
+  const exporter = createExport(api, id, (problem) => setText(ui.problem, problem));
+  const purchases = createPurchases(api, id, exporter.button);
+  const actions = createActions({ api, dropId: id, drop: () => drop, onDone: () => { client.refresh(id); lookSoon(0); } });
+  /** @type {any} */
+  let drop = null;
+  let stats = null;
+  let bought = -1;
+  let timer = null;
+  let closed = false;
+  const stops = [
+    client.watchDrop(id, onDrop),
+    client.on('newPurchase', ({ dropId }) => dropId === id && lookSoon(BURST_MS)),
+    client.onState((state) => {
+      setText(ui.connection, CONNECTION[state]);
+      setAttribute(ui.connection, 'data-state', state);
+    }),
+  ];
+  const ticking = setInterval(tick, TICK_MS);
+
+  ui.body.append(figures.element, h('section', { class: 'card', 'aria-labelledby': 'chart-title' },
+    h('h2', { id: 'chart-title' }, 'Stock over time'), chart.element), ui.sizes,
+  h('div', { class: 'columns' }, purchases.element, holds.element));
+  for (const [name, button] of Object.entries(ui.buttons)) button.addEventListener('click', () => attempt(actions[name]));
+  start();
+
+  async function attempt(action) {
+    setText(ui.problem, '');
+    try {
+      await action();
+    } catch (error) {
+      setText(ui.problem, error.message);
+    }
+  }
+
+  async function start() {
+    try {
+      onDrop(await api.get(`/api/drops/${id}`));
+      const { points } = await api.get(`/api/drops/${id}/history`);
+      chart.seed(points.map(pointOf), Date.parse(drop.dropStartTime));
+      await purchases.load();
+    } catch (error) {
+      setText(ui.problem, error.message);
+      if (error.code === 'drop_not_found') return void setText(ui.title, 'No such drop');
+    }
+    look();
+  }
+
+  /** @param {any} next from an event or a snapshot */
+  function onDrop(next) {
+    const before = drop;
+    // The view of events leaves the one size of a drop without sizes out; so does this.
+    drop = { ...next, sizes: next.sizes.filter(({ size }) => size !== '') };
+    if (before && before.status !== drop.status) {
+      announce(`${drop.name}: ${STATUS[drop.status]}`);
+      lookSoon(0);
+    }
+    drawDrop(ui, drop, (size) => attempt(() => actions.restock(size)));
+    if (stats && before && before.availableStock !== drop.availableStock) plotEvent();
+  }
+
+  /** A stock that an event told, with what was sold when the figures were last read: the next look corrects it. */
+  function plotEvent() {
+    const sold = stats.holds.purchased;
+    const held = Math.max(0, drop.totalStock - drop.availableStock - sold);
+    chart.add({ at: client.serverNow(), total: drop.totalStock, available: drop.availableStock, held, sold });
+    lookSoon(BURST_MS);
+  }
+
+  function lookSoon(delay) {
+    clearTimeout(timer);
+    timer = setTimeout(look, delay);
+  }
+
+  /** The figures at one instant, and what hangs on them. */
+  async function look() {
+    clearTimeout(timer);
+    try {
+      if (!document.hidden) await readStats();
+      setAttribute(ui.body, 'aria-busy', null);
+    } catch (error) {
+      setText(ui.problem, error.message);
+    }
+    if (closed) return;
+    clearTimeout(timer);
+    timer = setTimeout(look, drop && OVER.has(drop.status) ? QUIET_STATS_MS : STATS_MS);
+  }
+
+  async function readStats() {
+    stats = await api.get(`/api/drops/${id}/stats`);
+    if (closed) return;
+    const { active, overdue, purchased } = stats.holds;
+    figures.show(stats);
+    chart.add({
+      at: Date.parse(stats.serverTime), total: stats.totalStock, available: stats.availableStock, held: active + overdue, sold: purchased,
+    });
+    await holds.load(active);
+    if (purchased !== bought) await purchases.load();
+    bought = purchased;
+  }
+
+  function tick() {
+    holds.tick();
+    chart.draw();
+    if (drop) setText(ui.when, whenText(drop, client.serverNow()));
+  }
+
+  return {
+    element: ui.element,
+    close() {
+      closed = true;
+      clearTimeout(timer);
+      clearInterval(ticking);
+      stops.forEach((stop) => stop());
+      chart.close();
+      exporter.close();
+    },
+  };
+}
+
+/** @param {any} point of GET /api/drops/{id}/history */
+const pointOf = ({ at, totalStock, availableStock, heldCount, soldCount }) => ({
+  at: Date.parse(at), total: totalStock, available: availableStock, held: heldCount, sold: soldCount,
+});
+
+/** @param {any} drop @param {number} now */
+function whenText({ dropStartTime, dropEndTime }, now) {
+  const start = Date.parse(dropStartTime);
+  const end = dropEndTime && Date.parse(dropEndTime);
+  if (start > now) return `Starts in ${clockTime(start - now)}, ${fullTime(dropStartTime)}`;
+  if (end && end > now) return `Ends in ${clockTime(end - now)}, ${fullTime(dropEndTime)}`;
+  return end ? `Ended ${fullTime(dropEndTime)}` : `Started ${fullTime(dropStartTime)}`;
+}
+
+function build(id) {
+  const button = (text, className = 'quiet') => h('button', { class: `button ${className}`, type: 'button' }, text);
+  const ui = {
+    title: h('h1', { tabindex: '-1' }, `Drop ${id}`),
+    pill: h('span', { class: 'pill', 'data-testid': 'status' }),
+    facts: h('p', { class: 'facts' }),
+    when: h('p', { class: 'facts' }),
+    connection: h('p', { class: 'connection', role: 'status', 'data-testid': 'connection' }),
+    problem: h('p', { class: 'field-error', role: 'alert', 'data-testid': 'problem' }),
+    picture: h('span', { class: 'thumb large', 'aria-hidden': 'true' }),
+    sizes: h('section', { class: 'card', 'aria-labelledby': 'sizes-title', hidden: true }),
+    body: h('div', { class: 'live', 'aria-busy': 'true' }),
+    buttons: { restock: button('Restock'), pause: button('Pause'), resume: button('Open again', 'primary'), cancel: button('Cancel the drop') },
+  };
+  ui.sizeRows = h('tbody', {});
+  ui.sizes.append(h('h2', { id: 'sizes-title' }, 'Sizes'), h('table', { class: 'people' },
+    h('caption', { class: 'unseen' }, 'Stock of each size'),
+    h('thead', {}, h('tr', {}, ...['Size', 'On sale', 'Held or sold', ''].map((title) => h('th', { scope: 'col' }, title || h('span', { class: 'unseen' }, 'Action'))))),
+    ui.sizeRows));
+  ui.element = h('section', {},
+    h('p', {}, h('a', { href: '#/' }, 'All drops')),
+    h('div', { class: 'head' }, ui.picture, h('div', { class: 'head-text' }, h('div', { class: 'title-line' }, ui.title, ui.pill), ui.facts, ui.when), ui.connection),
+    h('div', { class: 'buttons actions' }, ui.buttons.restock, ui.buttons.pause, ui.buttons.resume,
+      h('a', { class: 'button quiet', href: `#/drops/${id}/edit` }, 'Edit'),
+      h('a', { class: 'button quiet', href: `#/new?from=${id}` }, 'Duplicate'), ui.buttons.cancel),
+    ui.problem, ui.body);
+  return ui;
+}
+
+function drawDrop(ui, drop, onRestock) {
+  if (document.activeElement === ui.title || document.title.startsWith('Drop ')) document.title = `${drop.name} · Holdfast console`;
+  setText(ui.title, drop.name);
+  setText(ui.pill, STATUS[drop.status]);
+  setAttribute(ui.pill, 'data-status', drop.status);
+  const limit = drop.maxPerUser === null ? 'no limit' : `${count(drop.maxPerUser)} for each buyer`;
+  setText(ui.facts, `#${drop.id} · ${money(drop.price, drop.currency)} · held for ${clockTime(drop.holdSeconds * 1000)} · ${limit}`);
+  ui.when.title = zoneLabel();
+  ui.buttons.pause.hidden = drop.status === 'PAUSED' || OVER.has(drop.status);
+  ui.buttons.resume.hidden = drop.status !== 'PAUSED';
+  ui.buttons.cancel.hidden = drop.status === 'CANCELLED';
+  ui.buttons.restock.hidden = OVER.has(drop.status);
+  const image = drop.imageUrl ? [h('img', { src: drop.imageUrl, alt: '', error: (event) => event.target.remove() })] : [];
+  if (ui.picture.dataset.of !== (drop.imageUrl ?? '')) ui.picture.replaceChildren(...image);
+  ui.picture.dataset.of = drop.imageUrl ?? '';
+  drawSizes(ui, drop, onRestock);
+}
+
+function drawSizes(ui, { sizes, status }, onRestock) {
+  ui.sizes.hidden = sizes.length === 0;
+  const same = ui.sizeRows.children.length === sizes.length;
+  if (!same) {
+    ui.sizeRows.replaceChildren(...sizes.map(({ size }) => h('tr', {},
+      h('th', { scope: 'row' }, size), h('td', { 'data-label': 'On sale', class: 'number' }), h('td', { 'data-label': 'Held or sold', class: 'number' }),
+      h('td', {}, h('button', { class: 'tool wide', type: 'button', 'aria-label': `Restock ${size}`, click: () => onRestock(size) }, 'Restock')))));
+  }
+  sizes.forEach(({ totalStock, availableStock }, n) => {
+    const [, available, taken, tool] = ui.sizeRows.children[n].children;
+    setText(available, `${count(availableStock)} of ${count(totalStock)}`);
+    setText(taken, count(Math.max(0, totalStock - availableStock)));
+    tool.firstChild.hidden = OVER.has(status);
+  });
+}
