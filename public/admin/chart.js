@@ -98,6 +98,17 @@ export function createChart({ now }) {
   };
 }
 
+const DAY_SECONDS = 86_400;
+
+/** A tick of the time axis: the time of day, in days' steps the day, and at the left edge both. */
+function timeOf(seconds, step, isFirst) {
+  const at = new Date(seconds * 1000);
+  const day = at.toLocaleDateString(undefined, { month: 'short', day: 'numeric' });
+  if (step >= DAY_SECONDS) return day;
+  const time = at.toLocaleTimeString(undefined, { hour: 'numeric', minute: '2-digit', ...(step < 60 ? { second: '2-digit' } : {}) });
+  return isFirst ? `${time}\n${day}` : time;
+}
+
 function optionsFor(plot) {
   const color = (name) => getComputedStyle(plot).getPropertyValue(name).trim();
   const axis = { stroke: color('--muted'), grid: { stroke: color('--line'), width: 1 }, ticks: { show: false }, font: `12px ${color('--text')}` };
@@ -110,7 +121,7 @@ function optionsFor(plot) {
     cursor: { drag: { x: false, y: false }, points: { size: 6 } },
     scales: { y: { range: (_, __, most) => [0, Math.max(1, Math.ceil(most * 1.05))] } },
     axes: [
-      { ...axis, space: 70 },
+      { ...axis, space: 80, values: (_, ticks, __, ___, step) => ticks.map((tick, n) => timeOf(tick, step, n === 0)) },
       { ...axis, size: 52, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1e3, 2e3, 5e3, 1e4, 2e4, 5e4, 1e5, 2e5], values: (_, ticks) => ticks.map(count) },
     ],
     series: [{}, ...LINES.map(({ label, color: name }, n) => ({

@@ -6,15 +6,18 @@ import { createChart } from './chart.js';
 import { createExport } from './export.js';
 import { createFigures } from './figures.js';
 import { createHolds, createPurchases } from './tables.js';
-import { fullTime, zoneLabel } from './zone.js';
+import { toTheSecond, zoneLabel } from './zone.js';
+import { createThumb, showThumb } from './thumb.js';
 
 const STATS_MS = 2000;
 const QUIET_STATS_MS = 10_000;
+/** Who holds is dearer to find out than how many do. */
+const HOLDS_MS = 1500;
 const TICK_MS = 500;
 /** News comes in bursts: one look a burst is enough. */
 const BURST_MS = 400;
 const CONNECTION = {
-  live: 'Live', polling: 'Updating every other second', offline: 'Offline, trying again',
+  live: 'Live updates', polling: 'Updates every other second', offline: 'Offline, trying again',
 };
 const OVER = new Set(['ENDED', 'CANCELLED']);
 
@@ -30,9 +33,10 @@ export function createDropView({ api, client: realtime }, id) {
   const actions = createActions({ api, dropId: id, drop: () => drop, onDone: () => { client.refresh(id); lookSoon(0); } });
   /** @type {any} */
   let drop = null;
-  let stats = null;
   let bought = -1;
+  let holdsAt = 0;
   let timer = null;
+  let nextLook = Infinity;
   let closed = false;
   const stops = [
     client.watchDrop(id, onDrop),
@@ -82,25 +86,21 @@ export function createDropView({ api, client: realtime }, id) {
       lookSoon(0);
     }
     drawDrop(ui, drop, (size) => attempt(() => actions.restock(size)));
-    if (stats && before && before.availableStock !== drop.availableStock) plotEvent();
+    if (before && before.availableStock !== drop.availableStock) lookSoon(BURST_MS);
   }
 
-  /** A stock that an event told, with what was sold when the figures were last read: the next look corrects it. */
-  function plotEvent() {
-    const sold = stats.holds.purchased;
-    const held = Math.max(0, drop.totalStock - drop.availableStock - sold);
-    chart.add({ at: client.serverNow(), total: drop.totalStock, available: drop.availableStock, held, sold });
-    lookSoon(BURST_MS);
-  }
-
+  /** An appointment is kept if it is sooner: news that does not stop must not put it off for ever. */
   function lookSoon(delay) {
+    const at = Date.now() + delay;
+    if (at >= nextLook) return;
+    nextLook = at;
     clearTimeout(timer);
     timer = setTimeout(look, delay);
   }
 
   /** The figures at one instant, and what hangs on them. */
   async function look() {
-    clearTimeout(timer);
+    nextLook = 0;
     try {
       if (!document.hidden) await readStats();
       setAttribute(ui.body, 'aria-busy', null);
@@ -108,19 +108,22 @@ export function createDropView({ api, client: realtime }, id) {
       setText(ui.problem, error.message);
     }
     if (closed) return;
-    clearTimeout(timer);
-    timer = setTimeout(look, drop && OVER.has(drop.status) ? QUIET_STATS_MS : STATS_MS);
+    nextLook = Infinity;
+    lookSoon(drop && OVER.has(drop.status) ? QUIET_STATS_MS : STATS_MS);
   }
 
   async function readStats() {
-    stats = await api.get(`/api/drops/${id}/stats`);
+    const stats = await api.get(`/api/drops/${id}/stats`);
     if (closed) return;
     const { active, overdue, purchased } = stats.holds;
     figures.show(stats);
     chart.add({
       at: Date.parse(stats.serverTime), total: stats.totalStock, available: stats.availableStock, held: active + overdue, sold: purchased,
     });
-    await holds.load(active);
+    if (Date.now() > holdsAt + HOLDS_MS || active === 0) {
+      holdsAt = Date.now();
+      await holds.load(active);
+    }
     if (purchased !== bought) await purchases.load();
     bought = purchased;
   }
@@ -153,9 +156,9 @@ const pointOf = ({ at, totalStock, availableStock, heldCount, soldCount }) => ({
 function whenText({ dropStartTime, dropEndTime }, now) {
   const start = Date.parse(dropStartTime);
   const end = dropEndTime && Date.parse(dropEndTime);
-  if (start > now) return `Starts in ${clockTime(start - now)}, ${fullTime(dropStartTime)}`;
-  if (end && end > now) return `Ends in ${clockTime(end - now)}, ${fullTime(dropEndTime)}`;
-  return end ? `Ended ${fullTime(dropEndTime)}` : `Started ${fullTime(dropStartTime)}`;
+  if (start > now) return `Starts in ${clockTime(start - now)}, ${toTheSecond(dropStartTime)}`;
+  if (end && end > now) return `Ends in ${clockTime(end - now)}, ${toTheSecond(dropEndTime)}`;
+  return end ? `Ended ${toTheSecond(dropEndTime)}` : `Started ${toTheSecond(dropStartTime)}`;
 }
 
 function build(id) {
@@ -167,7 +170,7 @@ function build(id) {
     when: h('p', { class: 'facts' }),
     connection: h('p', { class: 'connection', role: 'status', 'data-testid': 'connection' }),
     problem: h('p', { class: 'field-error', role: 'alert', 'data-testid': 'problem' }),
-    picture: h('span', { class: 'thumb large', 'aria-hidden': 'true' }),
+    picture: createThumb('large'),
     sizes: h('section', { class: 'card', 'aria-labelledby': 'sizes-title', hidden: true }),
     body: h('div', { class: 'live', 'aria-busy': 'true' }),
     buttons: { restock: button('Restock'), pause: button('Pause'), resume: button('Open again', 'primary'), cancel: button('Cancel the drop') },
@@ -178,7 +181,7 @@ function build(id) {
     h('thead', {}, h('tr', {}, ...['Size', 'On sale', 'Held or sold', ''].map((title) => h('th', { scope: 'col' }, title || h('span', { class: 'unseen' }, 'Action'))))),
     ui.sizeRows));
   ui.element = h('section', {},
-    h('p', {}, h('a', { href: '#/' }, 'All drops')),
+    h('p', { class: 'back' }, h('a', { href: '#/' }, '← All drops')),
     h('div', { class: 'head' }, ui.picture, h('div', { class: 'head-text' }, h('div', { class: 'title-line' }, ui.title, ui.pill), ui.facts, ui.when), ui.connection),
     h('div', { class: 'buttons actions' }, ui.buttons.restock, ui.buttons.pause, ui.buttons.resume,
       h('a', { class: 'button quiet', href: `#/drops/${id}/edit` }, 'Edit'),
@@ -193,15 +196,13 @@ function drawDrop(ui, drop, onRestock) {
   setText(ui.pill, STATUS[drop.status]);
   setAttribute(ui.pill, 'data-status', drop.status);
   const limit = drop.maxPerUser === null ? 'no limit' : `${count(drop.maxPerUser)} for each buyer`;
-  setText(ui.facts, `#${drop.id} · ${money(drop.price, drop.currency)} · held for ${clockTime(drop.holdSeconds * 1000)} · ${limit}`);
+  setText(ui.facts, `#${drop.id} · ${money(drop.price, drop.currency)} · holds last ${clockTime(drop.holdSeconds * 1000)} · ${limit}`);
   ui.when.title = zoneLabel();
   ui.buttons.pause.hidden = drop.status === 'PAUSED' || OVER.has(drop.status);
   ui.buttons.resume.hidden = drop.status !== 'PAUSED';
   ui.buttons.cancel.hidden = drop.status === 'CANCELLED';
   ui.buttons.restock.hidden = OVER.has(drop.status);
-  const image = drop.imageUrl ? [h('img', { src: drop.imageUrl, alt: '', error: (event) => event.target.remove() })] : [];
-  if (ui.picture.dataset.of !== (drop.imageUrl ?? '')) ui.picture.replaceChildren(...image);
-  ui.picture.dataset.of = drop.imageUrl ?? '';
+  showThumb(ui.picture, drop);
   drawSizes(ui, drop, onRestock);
 }
 

@@ -4,7 +4,7 @@ import { clockTime, count, money } from '../storefront/words.js';
 import { newKey } from './api.js';
 import { createField, group } from './fields.js';
 import { createSizesEditor } from './sizes-editor.js';
-import { changes, newDrop, problems, whole } from './validate.js';
+import { changes, isImageAddress, newDrop, problems, whole } from './validate.js';
 import { toLocal, zoneLabel } from './zone.js';
 
 const TYPING_MS = 500;
@@ -205,7 +205,7 @@ function createStock(isNew, fields, sizes) {
 
 /** How the drop will look, as far as the form tells. */
 function createPreview() {
-  const picture = h('div', { class: 'preview-picture' });
+  const picture = h('div', { class: 'preview-picture', hidden: true });
   const note = h('p', { class: 'hint', role: 'status' });
   const [name, price, units] = [h('p', { class: 'preview-name' }), h('p', { class: 'preview-price' }), h('p', { class: 'hint' })];
   const element = h('aside', { class: 'card preview', 'aria-label': 'Preview' }, picture, h('div', {}, name, price, units), note);
@@ -222,14 +222,16 @@ function createPreview() {
 
   function showPicture(address) {
     setText(note, '');
-    const image = h('img', {
+    picture.hidden = !isImageAddress(address);
+    picture.replaceChildren();
+    if (picture.hidden) return;
+    picture.append(h('img', {
       src: address, alt: '', referrerpolicy: 'no-referrer',
       error: () => {
-        picture.replaceChildren();
+        picture.hidden = true;
         setText(note, 'No picture loads from this address.');
       },
-    });
-    picture.replaceChildren(...(/^(https?:\/\/|\/)[!-~]+$/.test(address) ? [image] : []));
+    }));
   }
 
   return {

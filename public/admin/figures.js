@@ -16,9 +16,9 @@ const TILES = [
   ['active', 'Held now', 'alarm'],
   ['purchased', 'Sold', ''],
   ['revenue', 'Revenue', ''],
-  ['conversion', 'Holds bought', ''],
+  ['conversion', 'Conversion', ''],
   ['median', 'Time to buy', ''],
-  ['ended', 'Holds that ended', ''],
+  ['returned', 'Came back', ''],
   ['refusals', 'Refusals', ''],
 ];
 
@@ -34,7 +34,7 @@ export function createFigures() {
     setText(parts.get(name).note, note);
   };
   // Nothing is written for a refusal, which is why a sold-out drop stays fast: so nothing can be counted here.
-  show('refusals', 'Not counted', 'A refusal writes nothing; the log has each.');
+  show('refusals', '–', 'Not counted: a refusal writes nothing. The log has each.');
 
   return {
     element,
@@ -45,9 +45,9 @@ export function createFigures() {
       show('active', count(holds.active), holds.overdue ? `and ${count(holds.overdue)} overdue` : '');
       show('purchased', count(holds.purchased), totalStock ? `${percent.format(holds.purchased / totalStock)} of the stock` : '');
       show('revenue', money(revenue, currency));
-      show('conversion', conversion === null ? '–' : percent.format(conversion), ended ? `of ${count(ended)} holds that ended` : 'No hold has ended yet');
+      show('conversion', conversion === null ? '–' : percent.format(conversion), ended ? `of ${count(ended)} holds that ended` : 'no hold has ended yet');
       show('median', median === null ? '–' : duration(median), median === null ? '' : 'median from hold to purchase');
-      show('ended', count(holds.expired + holds.released), `${count(holds.expired)} ran out, ${count(holds.released)} let go`);
+      show('returned', count(holds.expired + holds.released), `${count(holds.expired)} ran out, ${count(holds.released)} let go`);
     },
   };
 }

@@ -2,7 +2,8 @@
 import { announce, h, setAttribute, setText } from '../storefront/dom.js';
 import { count, money, STATUS } from '../storefront/words.js';
 import { createStockBar } from './stock-bar.js';
-import { fullTime } from './zone.js';
+import { createThumb, showThumb } from './thumb.js';
+import { dayAndTime } from './zone.js';
 
 const PAGE = 25;
 const MOST_REFRESHED = 100;
@@ -126,7 +127,7 @@ export function createList({ api }, query) {
 /** A table row that can be brought up to date. @param {any} drop */
 function createRow({ id }) {
   const link = h('a', { href: `#/drops/${id}` });
-  const picture = h('span', { class: 'thumb', 'aria-hidden': 'true' });
+  const picture = createThumb();
   const pill = h('span', { class: 'pill' });
   const bar = createStockBar();
   const price = h('td', { 'data-label': 'Price', class: 'number' });
@@ -134,7 +135,6 @@ function createRow({ id }) {
   const row = h('tr', { 'data-id': id, 'data-testid': `row-${id}` },
     h('th', { scope: 'row', class: 'what' }, picture, h('span', {}, link, h('small', {}, `#${id}`))),
     h('td', {}, pill), h('td', { 'data-label': 'Stock', class: 'stock-cell' }, bar.element), price, starts);
-  let shown = null;
 
   return Object.assign(row, {
     update(drop) {
@@ -143,11 +143,8 @@ function createRow({ id }) {
       setAttribute(pill, 'data-status', drop.status);
       bar.show({ total: drop.totalStock, available: drop.availableStock, sold: drop.soldCount });
       setText(price, money(drop.price, drop.currency));
-      setText(starts, fullTime(drop.dropStartTime));
-      if (shown === (drop.imageUrl ?? '')) return;
-      shown = drop.imageUrl ?? '';
-      const image = () => h('img', { src: shown, alt: '', loading: 'lazy', error: () => picture.replaceChildren() });
-      picture.replaceChildren(...(shown ? [image()] : []));
+      setText(starts, dayAndTime(drop.dropStartTime));
+      showThumb(picture, drop);
     },
   });
 }

@@ -14,6 +14,7 @@ export function createStockBar() {
       const held = Math.max(0, total - available - sold);
       [sold, held, available].forEach((units, n) => {
         parts[n].style.flexGrow = String(units);
+        parts[n].hidden = units === 0;
       });
       setText(words, `${count(available)} of ${count(total)} on sale${held ? `, ${count(held)} held` : ''}, ${count(sold)} sold`);
     },

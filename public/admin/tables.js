@@ -1,10 +1,10 @@
 /** Who holds a unit now and who bought, as tables that follow the drop. */
 import { h, setText } from '../storefront/dom.js';
 import { clockTime, count, money } from '../storefront/words.js';
-import { fullTime } from './zone.js';
+import { toTheSecond } from './zone.js';
 
-const HOLDS = 20;
-const PURCHASES = 20;
+const HOLDS = 10;
+const PURCHASES = 10;
 const FRESH_MS = 4000;
 
 /** @param {string} caption @param {string[]} titles */
@@ -70,7 +70,7 @@ export function createPurchases(api, dropId, exportButton) {
   let isFirst = true;
 
   const toRow = (sale) => h('tr', { 'data-id': sale.id, ...(isFirst ? {} : { class: 'fresh' }) },
-    person(sale), cell('Size', sale.size || '–'), cell('Paid', money(sale.price, sale.currency)), cell('When', fullTime(sale.timestamp)));
+    person(sale), cell('Size', sale.size || '–'), cell('Paid', money(sale.price, sale.currency)), cell('When', toTheSecond(sale.timestamp)));
 
   function draw() {
     table.show(sales, toRow, 'Nobody has bought yet.');

@@ -56,6 +56,9 @@ function priceProblem(text) {
   return /\.[0-9]{3}/.test(number) ? 'Two decimals at most.' : null;
 }
 
+/** @param {string} text */
+export const isImageAddress = (text) => IMAGE.test(text) && text.length <= 2000;
+
 /** @param {string} local */
 function timeProblem(local) {
   if (local === '') return null;
@@ -90,7 +93,7 @@ export function problems(form, { isNew }) {
   const checks = {
     name: textProblem(form.name, 200, 'the drop a name'),
     price: priceProblem(form.price),
-    imageUrl: form.imageUrl === '' || (IMAGE.test(form.imageUrl) && form.imageUrl.length <= 2000)
+    imageUrl: form.imageUrl === '' || isImageAddress(form.imageUrl)
       ? null : 'Give an address that begins with https:// or /, without spaces.',
     dropStartTime: timeProblem(form.dropStartTime),
     dropEndTime: timeProblem(form.dropEndTime),

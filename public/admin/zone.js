@@ -33,9 +33,17 @@ export function toInstant(local) {
   return local === '' || Number.isNaN(at.getTime()) ? null : at.toISOString();
 }
 
-const full = () => new Intl.DateTimeFormat(undefined, {
-  weekday: 'short', day: 'numeric', month: 'short', year: 'numeric', hour: 'numeric', minute: '2-digit', second: '2-digit',
-});
+const DAY = { weekday: 'short', day: 'numeric', month: 'short' };
+const TIME = { hour: 'numeric', minute: '2-digit' };
 
-/** "Tue, Nov 24, 2026, 10:00:00 AM". @param {string} iso */
-export const fullTime = (iso) => full().format(new Date(iso));
+/** @param {Date} at @param {Intl.DateTimeFormatOptions} time */
+function format(at, time) {
+  const year = at.getFullYear() === new Date().getFullYear() ? {} : { year: 'numeric' };
+  return new Intl.DateTimeFormat(undefined, { ...DAY, ...year, ...time }).format(at);
+}
+
+/** "Tue, Nov 24, 10:00 AM"; with the year if it is another. @param {string} iso */
+export const dayAndTime = (iso) => format(new Date(iso), TIME);
+
+/** The same to the second. @param {string} iso */
+export const toTheSecond = (iso) => format(new Date(iso), { ...TIME, second: '2-digit' });
