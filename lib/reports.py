@@ -45,7 +45,7 @@ class Stats:
 
 @dataclass(frozen=True, slots=True)
 class StockSample:
-    """The stock as it was published then. `sold` is None where too many purchases came since."""
+    """The stock at an instant. `sold` is None where too many purchases came since."""
 
     at: datetime
     total_stock: int
@@ -103,7 +103,7 @@ def stats(drop_id: int) -> Stats:
 
 
 def history(drop_id: int) -> list[StockSample]:
-    """The stock over time, oldest first; every drop has one sample at least. Raises DropNotFound."""
+    """The stock over time, oldest first, from when the drop was made. Raises DropNotFound."""
     found = db.fetch_all(
         StockSample,
         "select * from stock_history(%(drop)s, %(points)s, %(purchases)s)",

@@ -92,8 +92,9 @@ begin
 end
 $$;
 
--- The stock over time, oldest first: at most about `p_points` of the samples, evenly chosen, and the newest. `sold` is what
--- is sold now less what was bought since, over the newest `p_purchases` purchases; null before them.
+-- The stock over time, oldest first: a point where it was sampled and where a unit was bought; of these some `p_points`,
+-- evenly chosen, and the last. `sold` is what is sold now less what was bought since, so it is known back to the newest
+-- `p_purchases` purchases, and null before.
 create or replace function stock_history(
   p_drop bigint, p_points integer, p_purchases integer,
   out at timestamptz, out total_stock integer, out available integer, out sold integer
@@ -105,32 +106,32 @@ set enable_bitmapscan = off
 as $$
 begin
   return query
-  with samples as (
-    select s.sampled_at, s.total_stock, s.available_stock,
-           row_number() over (order by s.sampled_at) as n, count(*) over () as samples
-    from stock_samples s where s.drop_id = p_drop
-  ), chosen as (
-    select * from samples c
-    where c.n = c.samples or c.n * p_points / c.samples <> (c.n - 1) * p_points / c.samples
-  ), bought as materialized (
+  with bought as materialized (
     select p.created_at from purchases p where p.drop_id = p_drop order by p.id desc limit p_purchases
   ), known as (
     select (select g.purchased from drop_stats(p_drop) g) as sold_now,
            case when count(*) = p_purchases then min(b.created_at) else '-infinity' end as since
     from bought b
-  ), timeline as (
-    select c.sampled_at as moment, c.total_stock, c.available_stock, 0 as units from chosen c
+  ), moments as (
+    select s.sampled_at as moment, s.total_stock as total, s.available_stock as free, 0 as units
+    from stock_samples s where s.drop_id = p_drop
     union all
     select b.created_at, null, null, 1 from bought b
   ), counted as (
-    -- A purchase at the very instant of a sample counts as after it.
-    select t.*, sum(t.units) over (order by t.moment desc, t.units desc) as bought_since from timeline t
+    -- Of a sample and a purchase at the same instant the sample comes first.
+    select m.*, count(m.free) over (order by m.moment, m.units rows unbounded preceding) as sample,
+           sum(m.units) over (order by m.moment desc, m.units desc rows unbounded preceding) - m.units as bought_since,
+           row_number() over (order by m.moment, m.units) as n, count(*) over () as moments
+    from moments m
+  ), carried as (
+    select c.*, max(c.total) over (partition by c.sample) as total_then, max(c.free) over (partition by c.sample) as free_then
+    from counted c
   )
-  select c.moment, c.total_stock, c.available_stock,
+  select c.moment, c.total_then, c.free_then,
          case when c.moment >= k.since then (k.sold_now - c.bought_since)::integer end
-  from counted c cross join known k
-  where c.units = 0
-  order by c.moment;
+  from carried c cross join known k
+  where c.sample > 0 and (c.n = c.moments or c.n * p_points / c.moments <> (c.n - 1) * p_points / c.moments)
+  order by c.moment, c.units;
 end
 $$;
 

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import time
 import tracemalloc
 from collections.abc import Callable
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from lib import errors, inventory, reports, sales_csv
+from lib import errors, inventory, reports, sales_csv, trace
 from lib.sales_csv import plain
 from tests.support.api import is_time, problem
 from tests.support.database import Database
@@ -200,3 +201,34 @@ def test_a_long_file_takes_no_more_memory_than_a_page(
     with client.stream("GET", f"/api/drops/{drop}/purchases.csv") as answer:
         assert "content-length" not in answer.headers
         assert sum(chunk.count(b"\n") for chunk in answer.iter_bytes()) == 1 + 20 * reports.EXPORT_PAGE
+
+
+def test_an_export_may_last_longer_than_a_request(make_drop: MakeDrop, configure: Any) -> None:
+    """Each of its statements has a request's time; the rest of the request has one limit for all."""
+    drop = make_drop(stock=3)
+    for name in ("ann", "bob", "cid"):
+        buy(name, drop)
+    token = trace.current.set(trace.Trace("long ago", started=time.monotonic() - 3600))
+    try:
+        with pytest.raises(errors.Busy):
+            reports.newest_sales(drop, 1)
+        assert [len(page) for page in reports.sales_by_page(drop)] == [3]
+    finally:
+        trace.current.reset(token)
+
+
+def test_an_export_holds_no_connection_between_its_pages(
+    make_drop: MakeDrop, configure: Any, monkeypatch: pytest.MonkeyPatch, database: Database
+) -> None:
+    configure(DATABASE_POOL_MAX="1")
+    monkeypatch.setattr(reports, "EXPORT_PAGE", 2)
+    drop = make_drop(stock=5)
+    bought = [buy(f"buyer {number}", drop) for number in range(5)]
+    export = reports.sales_by_page(drop)
+    found = [sale.id for sale in next(export)]
+    assert reports.stats(drop).purchased == 5  # by the only connection that there may be
+    running = "select count(*) from pg_stat_activity where datname = current_database() and state <> 'idle'"
+    assert database.value(running) == 1  # the one that asks
+    for page in export:
+        found += [sale.id for sale in page]
+    assert found == bought

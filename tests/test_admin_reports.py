@@ -1,18 +1,15 @@
 """What the shop reads of a drop: its figures, its stock over time, who holds a unit and who bought."""
 
 import hashlib
-import itertools
 import os
-import time
 from collections.abc import Callable
 from decimal import Decimal
-from typing import Any
 
 import httpx2
 import psycopg
 import pytest
 
-from lib import errors, events, inventory, reports, trace
+from lib import inventory, reports
 from lib import migrate as migrations
 from tests.support.api import pages, problem
 from tests.support.buyers import in_background
@@ -147,94 +144,6 @@ values (4, 4, 1, '', 20, 'USD', now(), '{}'), (5, 4, 2, '', 10, 'USD', now(), '{
 """
 
 
-def points(drop: int) -> list[tuple[int, int, int | None]]:
-    """(units in all, on sale, sold) of each point of a drop's history."""
-    return [(point.total_stock, point.available, point.sold) for point in reports.history(drop)]
-
-
-def test_the_history_tells_the_stock_as_it_was(database: Database, make_drop: MakeDrop, make_users: MakeUsers) -> None:
-    drop, users = make_drop(stock=4), make_users(3)
-    assert points(drop) == [(4, 4, 0)]
-    holds = []
-    for user in users:
-        database.shift_clock(5)
-        holds.append(inventory.reserve(drop, user))
-        events.deliver()
-    database.shift_clock(5)
-    inventory.purchase(holds[0].id, users[0])
-    database.shift_clock(5)
-    inventory.release(holds[1].id, users[1])
-    events.deliver()
-    database.shift_clock(5)
-    inventory.restock(drop, 6)
-    events.deliver()
-    assert points(drop) == [(4, 4, 0), (4, 3, 0), (4, 2, 0), (4, 1, 0), (4, 2, 1), (10, 8, 1)]
-    times = [point.at for point in reports.history(drop)]
-    assert times == sorted(times)
-
-
-def test_the_history_keeps_one_point_a_second_at_most(
-    database: Database, make_drop: MakeDrop, make_users: MakeUsers, configure: Callable[..., None]
-) -> None:
-    configure(STOCK_UPDATE_GAP_MS="0")
-    drop, users = make_drop(stock=20), make_users(4)
-    for user in users:
-        database.shift_clock(0.4)
-        inventory.reserve(drop, user)
-        events.deliver()
-    assert 2 <= len(points(drop)) <= 3
-
-
-def test_an_old_drops_history_keeps_fewer_points(
-    database: Database, make_drop: MakeDrop, make_users: MakeUsers
-) -> None:
-    """After 20,000 seconds a point has to be ten seconds younger than the one before."""
-    drop, users = make_drop(stock=9, hold_seconds=86_400), make_users(3)
-    for user, seconds in zip(users, (20_000, 4, 7), strict=True):
-        database.shift_clock(seconds)
-        inventory.reserve(drop, user)
-        events.deliver()
-    assert [available for _, available, _ in points(drop)] == [9, 8, 6]
-
-
-def test_a_long_history_is_thinned_and_keeps_its_ends(database: Database, make_drop: MakeDrop) -> None:
-    drop = make_drop(stock=5000)
-    database.connection.execute(
-        """
-        insert into stock_samples (drop_id, sampled_at, total_stock, available_stock)
-        select %s, now() + make_interval(secs => n), 5000, 5000 - n from generate_series(1, 4999) n
-        """,
-        [drop],
-    )
-    found = points(drop)
-    assert reports.HISTORY_POINTS <= len(found) <= reports.HISTORY_POINTS + 1
-    assert found[-1][1] == 1 and found[0][1] > 4985
-    steps = [before[1] - after[1] for before, after in itertools.pairwise(found)]
-    assert max(steps) - min(steps) <= 1
-
-
-def test_sold_units_before_the_newest_purchases_are_unknown(
-    database: Database, make_drop: MakeDrop, make_users: MakeUsers, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    drop, users = make_drop(stock=4), make_users(4)
-    for user in users:
-        database.shift_clock(5)
-        buy(drop, user)
-        events.deliver()
-    assert [sold for *_, sold in points(drop)] == [0, 1, 2, 3, 4]
-    monkeypatch.setattr(reports, "HISTORY_PURCHASES", 2)
-    assert [sold for *_, sold in points(drop)] == [None, None, None, 3, 4]
-
-
-def test_without_a_channel_the_history_is_kept_as_well(database: Database, make_drop: MakeDrop, make_users: MakeUsers):
-    drop, (user,) = make_drop(stock=2), make_users(1)
-    database.shift_clock(2)
-    inventory.reserve(drop, user)
-    events.deliver()
-    assert points(drop) == [(2, 2, 0), (2, 1, 0)]
-    assert database.value("select count(*) from outbox") == 0
-
-
 def test_who_must_decide_soonest_comes_first_among_the_holders(
     client: httpx2.Client, database: Database, make_drop: MakeDrop, make_users: MakeUsers
 ) -> None:
@@ -312,34 +221,3 @@ def test_a_report_waits_for_no_buyer_and_no_buyer_for_it(
         reader.execute("select * from stock_history(%s, 10, 10)", [drop])
         reader.execute("select * from live_holds(%s, 10, null)", [drop])
         assert in_background(lambda: buy(drop, bob)).result(10)
-
-
-def test_an_export_may_last_longer_than_a_request(make_drop: MakeDrop, make_users: MakeUsers, configure: Any) -> None:
-    """Each of its statements has a request's time; the rest of the request has one limit for all."""
-    drop, users = make_drop(stock=3), make_users(3)
-    for user in users:
-        buy(drop, user)
-    token = trace.current.set(trace.Trace("long ago", started=time.monotonic() - 3600))
-    try:
-        with pytest.raises(errors.Busy):
-            reports.newest_sales(drop, 1)
-        assert [len(page) for page in reports.sales_by_page(drop)] == [3]
-    finally:
-        trace.current.reset(token)
-
-
-def test_an_export_holds_no_connection_between_its_pages(
-    make_drop: MakeDrop, make_users: MakeUsers, configure: Any, monkeypatch: pytest.MonkeyPatch, database: Database
-) -> None:
-    configure(DATABASE_POOL_MAX="1")
-    monkeypatch.setattr(reports, "EXPORT_PAGE", 2)
-    drop, users = make_drop(stock=5), make_users(5)
-    bought = [buy(drop, user) for user in users]
-    export = reports.sales_by_page(drop)
-    found = [sale.id for sale in next(export)]
-    assert reports.stats(drop).purchased == 5  # by the only connection that there may be
-    running = "select count(*) from pg_stat_activity where datname = current_database() and state <> 'idle'"
-    assert database.value(running) == 1  # the one that asks
-    for page in export:
-        found += [sale.id for sale in page]
-    assert found == bought
