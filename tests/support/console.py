@@ -67,8 +67,11 @@ def violations(page: Page) -> list[str]:
         # Not as a script of the page, which the page's policy forbids.
         page.evaluate(_axe() + "; undefined")
     found = page.evaluate(
-        """async () => (await axe.run(document, {resultTypes: ['violations']})).violations.flatMap((rule) =>
-             rule.nodes.map((node) => `${rule.id} (${rule.impact}): ${node.html.slice(0, 160)} ${node.failureSummary}`))"""
+        """async () => {
+          const { violations } = await axe.run(document, { resultTypes: ['violations'] });
+          return violations.flatMap(({ id, impact, nodes }) =>
+            nodes.map(({ html, failureSummary }) => `${id} (${impact}): ${html.slice(0, 160)} ${failureSummary}`));
+        }"""
     )
     return [str(line) for line in found]
 
