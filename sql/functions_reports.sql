@@ -2,7 +2,8 @@
 --
 -- Nothing here takes a lock that a buyer waits for, and nothing costs more because a drop had many holds: ended holds are
 -- counted where their unit returned (stock_stripes), sold units are what is neither on sale nor held. Live holds are
--- counted, as get_drop does.
+-- counted, as get_drop does. What is joined to a few rows is looked up for each: a plan that does not know how few they are
+-- would read all users, or all reservations, instead.
 
 -- Up to `p_limit` drops with ids below `p_before`, newest first, of a status (null: any) and with `p_text` in their name
 -- or as their id (null: any). Goes through the drops by id until the page is full.
@@ -55,6 +56,8 @@ returns setof record
 language plpgsql
 set enable_seqscan = off
 set enable_bitmapscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
 set plan_cache_mode = force_generic_plan
 as $$
 declare
@@ -172,6 +175,8 @@ returns setof record
 language plpgsql
 set enable_seqscan = off
 set enable_bitmapscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
 set plan_cache_mode = force_generic_plan
 as $$
 begin
@@ -193,6 +198,8 @@ returns setof record
 language plpgsql
 set enable_seqscan = off
 set enable_bitmapscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
 set plan_cache_mode = force_generic_plan
 as $$
 begin

@@ -41,7 +41,7 @@ def test_axe_finds_nothing_in_the_list_and_the_form(database, make_drop, open_co
     expect(console.page.locator("tbody tr")).to_have_count(3)
     console.expect_accessible()
     console.link("New drop").click()
-    console["Sizes"].check()
+    console.radio("Sizes").check()
     console.button("Add a size").click()
     console.button("Create the drop").click()
     expect(console.error("name")).not_to_be_empty()
