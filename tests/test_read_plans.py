@@ -28,7 +28,7 @@ update stock_stripes set available = 0 where drop_id = %(drop)s
 
 @pytest.fixture
 def unsold(database: Database, make_drop: Any) -> Iterator[int]:
-    """A drop that nobody bought, beside one that sold a crowd all it had; the planner has looked at the tables since."""
+    """A drop that nobody bought, beside one that sold out to a crowd. The planner has looked at the tables since."""
     sold, drop = make_drop(stock=SOLD), make_drop(stock=5)
     database.connection.execute("set session_replication_role = replica")
     database.connection.execute(BULK, {"sold": SOLD, "drop": sold})

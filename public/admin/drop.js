@@ -198,10 +198,13 @@ function drawDrop(ui, drop, onRestock) {
   const limit = drop.maxPerUser === null ? 'no limit' : `${count(drop.maxPerUser)} for each buyer`;
   setText(ui.facts, `#${drop.id} · ${money(drop.price, drop.currency)} · holds last ${clockTime(drop.holdSeconds * 1000)} · ${limit}`);
   ui.when.title = zoneLabel();
+  const focused = document.activeElement;
   ui.buttons.pause.hidden = drop.status === 'PAUSED' || OVER.has(drop.status);
   ui.buttons.resume.hidden = drop.status !== 'PAUSED';
   ui.buttons.cancel.hidden = drop.status === 'CANCELLED';
   ui.buttons.restock.hidden = OVER.has(drop.status);
+  // A button that vanishes must not take the keyboard's place on the page with it.
+  if (focused?.hidden) (Object.values(ui.buttons).find((button) => !button.hidden && button !== ui.buttons.restock) ?? ui.title).focus();
   showThumb(ui.picture, drop);
   drawSizes(ui, drop, onRestock);
 }
