@@ -45,7 +45,7 @@ def unsold(database: Database, make_drop: Any) -> Iterator[int]:
         ("list_drops('all', 50, 1000000)", 2),
         ("search_drops(null, null, 50, 1000000)", 2),
         ("drop_stats({drop})", 1),
-        ("drop_stats({sold})", 15),  # the newest 500 purchases, each with its hold
+        ("drop_stats({sold})", 20),  # the newest 500 purchases, each with its hold: three pages deep
         ("stock_history({drop}, 600, 20000)", 1),
         ("live_holds({drop}, 50, null)", 1),
         ("newest_purchases({drop}, 50, 1000000)", 1),

@@ -5,6 +5,7 @@ import { createActions } from './actions.js';
 import { createChart } from './chart.js';
 import { createExport } from './export.js';
 import { createFigures } from './figures.js';
+import { createSizeGrid } from './size-grid.js';
 import { createHolds, createPurchases } from './tables.js';
 import { toTheSecond, zoneLabel } from './zone.js';
 import { createThumb, showThumb } from './thumb.js';
@@ -26,6 +27,7 @@ export function createDropView({ api, client: realtime }, id) {
   const client = realtime();
   const ui = build(id);
   const figures = createFigures();
+  const sizes = createSizeGrid((size) => attempt(() => actions.restock(size)));
   const chart = createChart({ now: () => client.serverNow() });
   const holds = createHolds(api, id, () => client.serverNow());
   const exporter = createExport(api, id, (problem) => setText(ui.problem, problem));
@@ -49,7 +51,7 @@ export function createDropView({ api, client: realtime }, id) {
   const ticking = setInterval(tick, TICK_MS);
 
   ui.body.append(figures.element, h('section', { class: 'card', 'aria-labelledby': 'chart-title' },
-    h('h2', { id: 'chart-title' }, 'Stock over time'), chart.element), ui.sizes,
+    h('h2', { id: 'chart-title' }, 'Stock over time'), chart.element), sizes.element,
   h('div', { class: 'columns' }, purchases.element, holds.element));
   for (const [name, button] of Object.entries(ui.buttons)) button.addEventListener('click', () => attempt(actions[name]));
   start();
@@ -85,7 +87,8 @@ export function createDropView({ api, client: realtime }, id) {
       announce(`${drop.name}: ${STATUS[drop.status]}`);
       lookSoon(0);
     }
-    drawDrop(ui, drop, (size) => attempt(() => actions.restock(size)));
+    drawDrop(ui, drop);
+    sizes.show(drop.sizes, OVER.has(drop.status));
     if (before && before.availableStock !== drop.availableStock) lookSoon(BURST_MS);
   }
 
@@ -171,15 +174,9 @@ function build(id) {
     connection: h('p', { class: 'connection', role: 'status', 'data-testid': 'connection' }),
     problem: h('p', { class: 'field-error', role: 'alert', 'data-testid': 'problem' }),
     picture: createThumb('large'),
-    sizes: h('section', { class: 'card', 'aria-labelledby': 'sizes-title', hidden: true }),
     body: h('div', { class: 'live', 'aria-busy': 'true' }),
     buttons: { restock: button('Restock'), pause: button('Pause'), resume: button('Open again', 'primary'), cancel: button('Cancel the drop') },
   };
-  ui.sizeRows = h('tbody', {});
-  ui.sizes.append(h('h2', { id: 'sizes-title' }, 'Sizes'), h('table', { class: 'people' },
-    h('caption', { class: 'unseen' }, 'Stock of each size'),
-    h('thead', {}, h('tr', {}, ...['Size', 'On sale', 'Held or sold', ''].map((title) => h('th', { scope: 'col' }, title || h('span', { class: 'unseen' }, 'Action'))))),
-    ui.sizeRows));
   ui.element = h('section', {},
     h('p', { class: 'back' }, h('a', { href: '#/' }, '← All drops')),
     h('div', { class: 'head' }, ui.picture, h('div', { class: 'head-text' }, h('div', { class: 'title-line' }, ui.title, ui.pill), ui.facts, ui.when), ui.connection),
@@ -190,7 +187,7 @@ function build(id) {
   return ui;
 }
 
-function drawDrop(ui, drop, onRestock) {
+function drawDrop(ui, drop) {
   if (document.activeElement === ui.title || document.title.startsWith('Drop ')) document.title = `${drop.name} · Holdfast console`;
   setText(ui.title, drop.name);
   setText(ui.pill, STATUS[drop.status]);
@@ -206,21 +203,4 @@ function drawDrop(ui, drop, onRestock) {
   // A button that vanishes must not take the keyboard's place on the page with it.
   if (focused?.hidden) (Object.values(ui.buttons).find((button) => !button.hidden && button !== ui.buttons.restock) ?? ui.title).focus();
   showThumb(ui.picture, drop);
-  drawSizes(ui, drop, onRestock);
-}
-
-function drawSizes(ui, { sizes, status }, onRestock) {
-  ui.sizes.hidden = sizes.length === 0;
-  const same = ui.sizeRows.children.length === sizes.length;
-  if (!same) {
-    ui.sizeRows.replaceChildren(...sizes.map(({ size }) => h('tr', {},
-      h('th', { scope: 'row' }, size), h('td', { 'data-label': 'On sale', class: 'number' }), h('td', { 'data-label': 'Held or sold', class: 'number' }),
-      h('td', {}, h('button', { class: 'tool wide', type: 'button', 'aria-label': `Restock ${size}`, click: () => onRestock(size) }, 'Restock')))));
-  }
-  sizes.forEach(({ totalStock, availableStock }, n) => {
-    const [, available, taken, tool] = ui.sizeRows.children[n].children;
-    setText(available, `${count(availableStock)} of ${count(totalStock)}`);
-    setText(taken, count(Math.max(0, totalStock - availableStock)));
-    tool.firstChild.hidden = OVER.has(status);
-  });
 }

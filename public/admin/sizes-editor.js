@@ -11,6 +11,7 @@ export function createSizesEditor(onChange) {
   const addButton = h('button', { type: 'button', class: 'button quiet', click: () => add({}, null).label.focus() }, 'Add a size');
   const element = h('div', { class: 'sizes-editor' },
     h('p', { class: 'hint', id: 'sizes-hint' }, 'Paste a list such as 38:10, 39:12, or two columns of a spreadsheet, into a size.'),
+    h('div', { class: 'size-titles', 'aria-hidden': 'true' }, h('span', {}, 'Size'), h('span', {}, 'Units')),
     list, h('div', { class: 'buttons' }, addButton, sum), error);
   /** @type {ReturnType<typeof createRow>[]} */
   let rows = [];

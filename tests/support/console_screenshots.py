@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.support.console import Console
 
-WIDE: dict[str, Any] = {"viewport": {"width": 1440, "height": 1180}, "color_scheme": "light"}
+WIDE: dict[str, Any] = {"viewport": {"width": 1440, "height": 1240}, "color_scheme": "light"}
 PHONE: dict[str, Any] = {"viewport": {"width": 360, "height": 780}, "color_scheme": "dark"}
 NAMES = (
     "Noor",
@@ -29,7 +29,9 @@ NAMES = (
     "Eli",
 )
 SIZES = {"38": 8, "39": 14, "40": 18, "41": 16, "42": 10, "43": 6}
-SALE_SECONDS = 26.0
+# Both from the start of the sale.
+UNTIL_MANY_HOLD_SECONDS = 9.0
+SALE_SECONDS = 23.0
 
 
 class Sale:
@@ -110,16 +112,17 @@ def photograph_console(browser: Browser, url: str, save: Any) -> None:
     write_a_drop(editor)
     save(editor.page, "console-editor-1440-light")
     sale.start()
-    live.page.wait_for_timeout(SALE_SECONDS * 1000)
+    phone.page.wait_for_timeout(UNTIL_MANY_HOLD_SECONDS * 1000)
+    phone.button("Cancel the drop").click()
+    expect(phone.dialog).to_contain_text("live holds can no longer be bought")
+    save(phone.page, "console-cancel-360-dark")
+    phone.button("Keep it").click()
+    live.page.wait_for_timeout((SALE_SECONDS - UNTIL_MANY_HOLD_SECONDS) * 1000)
     expect(live.page.get_by_role("region", name="Purchases").locator("tbody tr")).not_to_have_count(0)
     save(live.page, "console-live-1440-light")
     _scroll_to_chart(phone.page)
     save(phone.page, "console-live-360-dark")
-    phone.button("Cancel the drop").click()
-    expect(phone.dialog).to_be_visible()
-    save(phone.page, "console-cancel-360-dark")
-    phone.button("Keep it").click()
-    listing = open_console(browser, url, {**WIDE, "viewport": {"width": 1440, "height": 1000}}, "")
+    listing = open_console(browser, url, {**WIDE, "viewport": {"width": 1440, "height": 680}}, "")
     expect(listing.page.locator("tbody tr")).not_to_have_count(0)
     save(listing.page, "console-list-1440-light")
     sale.stop()
@@ -128,4 +131,4 @@ def photograph_console(browser: Browser, url: str, save: Any) -> None:
 
 
 def _scroll_to_chart(page: Page) -> None:
-    page.locator(".tiles").evaluate("tiles => scrollTo(0, tiles.getBoundingClientRect().top + scrollY - 12)")
+    page.locator(".chart").evaluate("chart => scrollTo(0, chart.getBoundingClientRect().top + scrollY - 60)")
