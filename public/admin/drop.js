@@ -17,6 +17,8 @@ const HOLDS_MS = 1500;
 const TICK_MS = 500;
 /** News comes in bursts: one look a burst is enough. */
 const BURST_MS = 400;
+/** So many times as long as a look took is the pause after it. */
+const PAUSE_SHARE = 4;
 const CONNECTION = {
   live: 'Live updates', polling: 'Updates every other second', offline: 'Offline, trying again',
 };
@@ -39,6 +41,9 @@ export function createDropView({ api, client: realtime }, id) {
   let holdsAt = 0;
   let timer = null;
   let nextLook = Infinity;
+  let tookMs = 0;
+  let again = false;
+  let isOut = false;
   let closed = false;
   const stops = [
     client.watchDrop(id, onDrop),
@@ -73,9 +78,17 @@ export function createDropView({ api, client: realtime }, id) {
       await purchases.load();
     } catch (error) {
       setText(ui.problem, error.message);
-      if (error.code === 'drop_not_found') return void setText(ui.title, 'No such drop');
+      if (error.code === 'drop_not_found') return void giveUp();
     }
     look();
+  }
+
+  function giveUp() {
+    setText(ui.title, 'No such drop');
+    setAttribute(ui.body, 'aria-busy', null);
+    ui.body.replaceChildren();
+    Object.values(ui.buttons).forEach((button) => button.parentElement.remove());
+    stops.forEach((stop) => stop());
   }
 
   /** @param {any} next from an event or a snapshot */
@@ -92,27 +105,37 @@ export function createDropView({ api, client: realtime }, id) {
     if (before && before.availableStock !== drop.availableStock) lookSoon(BURST_MS);
   }
 
-  /** An appointment is kept if it is sooner: news that does not stop must not put it off for ever. */
+  /**
+   * An appointment is kept if it is sooner: news that does not stop must not put it off for ever. And a look that took long
+   * costs the database much: the next one waits its share.
+   */
   function lookSoon(delay) {
-    const at = Date.now() + delay;
+    const at = Date.now() + Math.max(delay, tookMs * PAUSE_SHARE);
+    if (nextLook === 0) again = true; // one is under way, and may have seen the figures before this news
     if (at >= nextLook) return;
     nextLook = at;
     clearTimeout(timer);
-    timer = setTimeout(look, delay);
+    timer = setTimeout(look, at - Date.now());
   }
 
   /** The figures at one instant, and what hangs on them. */
   async function look() {
     nextLook = 0;
+    again = false;
+    const began = performance.now();
     try {
       if (!document.hidden) await readStats();
       setAttribute(ui.body, 'aria-busy', null);
+      if (isOut) setText(ui.problem, '');
+      isOut = false;
     } catch (error) {
+      isOut = true;
       setText(ui.problem, error.message);
     }
     if (closed) return;
+    tookMs = performance.now() - began;
     nextLook = Infinity;
-    lookSoon(drop && OVER.has(drop.status) ? QUIET_STATS_MS : STATS_MS);
+    lookSoon(again ? BURST_MS : drop && OVER.has(drop.status) ? QUIET_STATS_MS : STATS_MS);
   }
 
   async function readStats() {
