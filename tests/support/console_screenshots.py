@@ -2,6 +2,7 @@
 
 import random
 import threading
+import time
 from typing import Any
 
 import httpx2
@@ -41,10 +42,7 @@ class Sale:
         self._http = httpx2.Client(base_url=url, timeout=30)
         self._chance = random.Random(11)
         self._done = threading.Event()
-        tag = self._chance.randrange(10**6)
-        self._users = [
-            self._post("/api/users", username=f"{name} {tag + n}")["user"]["id"] for n, name in enumerate(NAMES * 6)
-        ]
+        self._users = [self._user(f"{name} {letter}.") for letter in "BDKLRT" for name in NAMES]
         sizes = [{"size": size, "stock": stock} for size, stock in SIZES.items()]
         made = self._post("/api/drops", name="Gale Runner, low", price=149.5, sizes=sizes, holdSeconds=14, maxPerUser=1)
         self.drop = int(made["drop"]["id"])
@@ -73,6 +71,13 @@ class Sale:
             self._http.request("DELETE", f"/api/reservations/{hold}", json={"userId": user})
         else:
             self._http.post(f"/api/purchase/{hold}", json={"userId": user})
+
+    def _user(self, name: str) -> int:
+        """By this name, or by one like it where the shop has had this sale before."""
+        answer = self._http.post("/api/users", json={"username": name})
+        if answer.status_code == 409:
+            answer = self._http.post("/api/users", json={"username": f"{name} {time.time_ns() % 10**6}"})
+        return int(answer.raise_for_status().json()["user"]["id"])
 
     def _post(self, path: str, **body: Any) -> Any:
         return self._http.post(path, json=body).raise_for_status().json()
