@@ -9,7 +9,7 @@ from tests.support.console import open_console
 
 __all__ = ["browser", "open_console"]
 
-pytestmark = pytest.mark.xdist_group("browser")
+pytestmark = pytest.mark.xdist_group("console")
 
 LOOKS = [
     pytest.param({"viewport": PHONE, "color_scheme": "light"}, id="phone, light"),

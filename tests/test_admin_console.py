@@ -12,7 +12,7 @@ from tests.support.console import open_console
 
 __all__ = ["browser", "open_console", "open_window"]
 
-pytestmark = pytest.mark.xdist_group("browser")
+pytestmark = pytest.mark.xdist_group("console")
 
 TOKEN = "a token of this test"
 
