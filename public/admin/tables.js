@@ -19,7 +19,9 @@ function createTable(caption, titles) {
     /** @param {any[]} items @param {(item: any) => HTMLElement} toRow @param {string} nothing said when there are none */
     show(items, toRow, nothing) {
       const known = new Map([...body.children].map((row) => [Number(row.dataset.id), row]));
-      body.replaceChildren(...items.map((item) => known.get(item.id) ?? Object.assign(toRow(item), {})));
+      const rows = items.map((item) => known.get(item.id) ?? toRow(item));
+      const same = rows.length === body.children.length && rows.every((row, n) => body.children[n] === row);
+      if (!same) body.replaceChildren(...rows);
       table.hidden = items.length === 0;
       setText(empty, items.length ? '' : nothing);
     },
