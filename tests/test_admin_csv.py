@@ -178,9 +178,10 @@ def test_a_file_that_breaks_off_does_not_end_like_a_whole_one(
 
 
 def test_a_long_file_takes_no_more_memory_than_a_page(
-    client: httpx2.Client, database: Database, make_drop: MakeDrop
+    client: httpx2.Client, database: Database, make_drop: MakeDrop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The whole has 20 pages; what a reader that forgets each page needs stays near what one page needs."""
+    monkeypatch.setattr(reports, "EXPORT_PAGE", 200)
     drop = make_drop(stock=1_000_000)
     database.connection.execute(
         "update stock_stripes set available = 1000000 where drop_id = %s and stripe = 0", [drop]
