@@ -58,7 +58,7 @@ begin
   ), tally as (
     select c.stripe, count(*)::integer as units from closed c group by c.stripe
   ), returned as (
-    update stock_stripes s set available = s.available + t.units, changes = s.changes + 1
+    update stock_stripes s set available = s.available + t.units, changes = s.changes + 1, expired = s.expired + t.units
     from tally t where s.drop_id = p_drop and s.size = p_size and s.stripe = t.stripe
   )
   select coalesce(sum(t.units), 0) into v_expired from tally t;
@@ -169,7 +169,7 @@ begin
   -- May wait for a purchase that locked the hold in time; that purchase waits for nothing.
   update reservations r set status = 'EXPIRED', closed_at = p_now where r.id = p_hold.id and r.status = 'ACTIVE';
   if found then
-    update stock_stripes s set available = s.available + 1, changes = s.changes + 1
+    update stock_stripes s set available = s.available + 1, changes = s.changes + 1, expired = s.expired + 1
     where s.drop_id = p_hold.drop_id and s.size = p_hold.size and s.stripe = p_hold.stripe;
     perform mark_stock(p_hold.drop_id);
   end if;
@@ -323,7 +323,7 @@ begin
   if outcome is not null then return; end if;
 
   update reservations r set status = 'RELEASED', closed_at = v_now where r.id = p_reservation returning * into hold;
-  update stock_stripes s set available = s.available + 1, changes = s.changes + 1
+  update stock_stripes s set available = s.available + 1, changes = s.changes + 1, released = s.released + 1
   where s.drop_id = hold.drop_id and s.size = hold.size and s.stripe = hold.stripe;
   perform mark_stock(hold.drop_id);
   outcome := 'ok';
