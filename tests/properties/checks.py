@@ -6,6 +6,7 @@ from typing import Any
 
 from lib import events, inventory
 from lib.errors import HoldfastError
+from lib.fields import MAX_ID
 from tests.properties.model import Model, Wrong, same
 from tests.properties.wire import Viewer
 from tests.properties.world import World
@@ -13,36 +14,37 @@ from tests.properties.world import World
 Row = tuple[Any, ...]
 
 
+QUERIES = (
+    """
+    select z.drop_id, z.size, z.total_stock, sum(s.available), min(s.available)
+    from drop_sizes z join stock_stripes s using (drop_id, size) group by 1, 2, 3
+    """,
+    """
+    select d.id, d.total_stock, d.state, d.price::float, f.version
+    from drops d join drop_feeds f on f.drop_id = d.id
+    """,
+    "select id, drop_id, user_id, size, expires_at, status from reservations",
+    "select reservation_id, id, drop_id, user_id, size, price::float from purchases order by id",
+    "select drop_id, kind, (payload ->> 'purchaseId')::bigint from outbox",
+)
+
+
 class Rows:
     """The tables as they are, read while nothing else runs."""
 
     def __init__(self, world: World) -> None:
-        rows = world.database.rows
-        self.sizes: dict[tuple[int, str], Row] = {
-            (drop, size): (total, available)
-            for drop, size, total, available in rows("""
-                select z.drop_id, z.size, z.total_stock, sum(s.available)
-                from drop_sizes z join stock_stripes s using (drop_id, size) group by 1, 2, 3
-            """)
-        }
-        self.negative = rows("select * from stock_stripes where available < 0")
-        self.drops: dict[int, Row] = {
-            row[0]: row[1:]
-            for row in rows("""
-                select d.id, d.total_stock, d.state, d.price::float, f.version
-                from drops d join drop_feeds f on f.drop_id = d.id
-            """)
-        }
-        self.holds: dict[int, Row] = {
-            row[0]: row[1:]
-            for row in rows("select id, drop_id, user_id, size, expires_at, status from reservations")
-        }
-        self.purchases: list[Row] = rows(
-            "select reservation_id, id, drop_id, user_id, size, price::float from purchases order by id"
-        )
-        waiting = rows("select drop_id, kind, (payload ->> 'purchaseId')::bigint from outbox")
-        self.marks = {(drop, kind) for drop, kind, _ in waiting}
-        self.purchase_events = {purchase for _, kind, purchase in waiting if kind == "purchase"}
+        connection = world.database.connection
+        with connection.pipeline():
+            sizes, drops, holds, purchases, waiting = [connection.execute(query) for query in QUERIES]
+        self.sizes: dict[tuple[int, str], Row] = {(drop, size): tuple(row) for drop, size, *row in sizes}
+        self.drops: dict[int, Row] = {drop: tuple(row) for drop, *row in drops}
+        self.holds: dict[int, Row] = {hold: tuple(row) for hold, *row in holds}
+        self.purchases: list[Row] = list(purchases)
+        self.marks: set[tuple[int, str]] = set()
+        self.purchase_events: set[int] = set()
+        for drop, kind, purchase in waiting:
+            self.marks.add((drop, kind))
+            self.purchase_events |= {purchase} - {None}
 
     def overdue(self, model: Model) -> int:
         return sum(row[4] == "ACTIVE" and row[3] <= model.now for row in self.holds.values())
@@ -54,17 +56,16 @@ def promises(world: World, model: Model, rows: Rows) -> None:
     _holds(model, rows)
     _purchases(model, rows)
     _limits(model, rows)
-    for drop in model.drops:
-        _reads(model, rows, drop)
+    _reads(rows)
 
 
 def _units(model: Model, rows: Rows) -> None:
-    same(rows.negative, [], "stripes below zero")
+    same([key for key, row in rows.sizes.items() if row[2] < 0], [], "sizes with a stripe below zero")
     expected = {(drop.id, size): total for drop in model.drops.values() for size, total in drop.sizes.items()}
     same({key: row[0] for key, row in rows.sizes.items()}, expected, "units by size")
     active = Counter((row[0], row[2]) for row in rows.holds.values() if row[4] == "ACTIVE")
     sold = Counter((row[2], row[4]) for row in rows.purchases)
-    for key, (total, available) in rows.sizes.items():
+    for key, (total, available, _) in rows.sizes.items():
         same(available + active[key] + sold[key], total, f"available + active + purchased of {key}")
     totals = {drop.id: sum(drop.sizes.values()) for drop in model.drops.values()}
     same({drop: row[0] for drop, row in rows.drops.items()}, totals, "units by drop")
@@ -99,17 +100,19 @@ def _limits(model: Model, rows: Rows) -> None:
         same(limit is None or count <= limit, True, f"user {user} has {count} of drop {drop}, limit {limit}")
 
 
-def _reads(model: Model, rows: Rows, drop: int) -> None:
-    """What a reader of the drop is told is what the rows say."""
-    found = inventory.get_drop(drop)
-    available = {size: row[1] for (owner, size), row in rows.sizes.items() if owner == drop}
-    same({size["size"]: size["availableStock"] for size in found.sizes}, available, "stock as read")
-    same(found.available_stock, sum(available.values()), "stock as read")
-    same(found.sold_count, sum(row[2] == drop for row in rows.purchases), "sold as read")
-    deadlines = [row[3] for row in rows.holds.values() if row[0] == drop and row[4] == "ACTIVE"]
-    same(found.next_expiry_at, min(deadlines, default=None), "next deadline as read")
-    newest = [row[3] for row in rows.purchases if row[2] == drop][:-4:-1]
-    same([purchase["userId"] for purchase in found.recent_purchases], newest, "recent buyers as read")
+def _reads(rows: Rows) -> None:
+    """What a reader of the drops is told is what the rows say."""
+    read = {found.id: found for found in inventory.list_drops("all", 100, MAX_ID)}
+    same(set(read), set(rows.drops), "drops as read")
+    for drop, found in read.items():
+        available = {size: row[1] for (owner, size), row in rows.sizes.items() if owner == drop}
+        same({size["size"]: size["availableStock"] for size in found.sizes}, available, "stock as read")
+        same(found.available_stock, sum(available.values()), "stock as read")
+        same(found.sold_count, sum(row[2] == drop for row in rows.purchases), "sold as read")
+        deadlines = [row[3] for row in rows.holds.values() if row[0] == drop and row[4] == "ACTIVE"]
+        same(found.next_expiry_at, min(deadlines, default=None), "next deadline as read")
+        newest = [row[3] for row in rows.purchases if row[2] == drop][:-4:-1]
+        same([purchase["userId"] for purchase in found.recent_purchases], newest, "recent buyers as read")
 
 
 class Versions:

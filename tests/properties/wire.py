@@ -1,13 +1,12 @@
 """The channel's wire, recorded, and viewers who do with what arrives what README asks of a client.
 
 This is the one part of the machine that is not real: a round trip through soketi after each of thousands of steps would
-take minutes. Everything up to the bytes of a batch is the real code; only `realtime.publish` is replaced. The soak has
-a profile with the real soketi and a real pusher-js client.
+take take minutes. Everything up to the bytes of a batch is the real code; only `realtime.publish` is replaced. The soak has
+rounds with the real soketi and a real pusher-js client in its place (soak.py).
 """
 
 import json
 import random
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -75,7 +74,6 @@ class Wire:
     """Stands for `realtime.publish`. A cache channel remembers its last event, as Pusher's do."""
 
     def __init__(self) -> None:
-        self.now: Callable[[], Any] = lambda: None
         self.reset()
 
     def reset(self) -> None:

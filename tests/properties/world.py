@@ -33,10 +33,9 @@ ENVIRONMENT = {
     "DELIVERY_BUDGET_MS": "0",
     # A machine that is busy with other tests is no failure.
     "DATABASE_TIMEOUT_MS": str(int(HANG_SECONDS * 1000)),
-    "PUSHER_APP_ID": "1",
-    "PUSHER_KEY": "machine",
-    "PUSHER_SECRET": "machine",
 }
+# Where nothing is really published.
+CHANNEL = {"PUSHER_APP_ID": "1", "PUSHER_KEY": "machine", "PUSHER_SECRET": "machine"}
 
 
 @dataclass
@@ -48,7 +47,6 @@ class World:
     seen: Counter[str] = field(default_factory=Counter)
     numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
     tables: list[str] = field(default_factory=list)
-    settle_channel: Callable[[], None] = lambda: None
 
     def reset(self) -> None:
         """Empty every table. Ids go on from where they are, so that none is right by accident."""
@@ -65,16 +63,20 @@ class World:
 
     def somebody_waits(self) -> bool:
         """Whether a session waits for another's lock now."""
-        return bool(self.database.value("""
+        return bool(
+            self.database.value("""
             select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'
-        """))
+        """)
+        )
 
 
 @contextmanager
-def world(database: Database, configure: Callable[..., None], wire: Wire) -> Iterator[World]:
+def world(
+    database: Database, configure: Callable[..., None], wire: Wire, channel: dict[str, str] | None = None
+) -> Iterator[World]:
     """A world over this test's database. `configure` changes the environment of the functions."""
     database.connection.execute(FROZEN_CLOCK)
-    configure(**ENVIRONMENT)
+    configure(**ENVIRONMENT, **(CHANNEL if channel is None else channel))
     tables = database.rows("""
         select tablename from pg_tables
         where schemaname = 'public' and tablename not in ('schema_migrations', 'test_clock', 'machine_clock')
@@ -87,4 +89,3 @@ def world(database: Database, configure: Callable[..., None], wire: Wire) -> Ite
         patch.setattr(inventory, "BUSY_ATTEMPTS", 3)
         yield World(database, wire, OverHttp(client), tables=[name for (name,) in tables])
     db.close_pool()
-
