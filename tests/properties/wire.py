@@ -1,7 +1,7 @@
 """The channel's wire, recorded, and viewers who do with what arrives what README asks of a client.
 
 This is the one part of the machine that is not real: a round trip through soketi after each of thousands of steps would
-take take minutes. Everything up to the bytes of a batch is the real code; only `realtime.publish` is replaced. The soak has
+take minutes. Everything up to the bytes of a batch is the real code; only `realtime.publish` is replaced. The soak has
 rounds with the real soketi and a real pusher-js client in its place (soak.py).
 """
 
@@ -107,8 +107,12 @@ class Wire:
         self._arrive(late)
 
     def _arrive(self, messages: list[Message]) -> None:
+        self.published += len(messages)
+        self._show(messages)
+
+    def _show(self, messages: list[Message]) -> None:
+        """What subscribers have got."""
         for message in messages:
-            self.published += 1
             if message.channel.startswith("cache-"):
                 self._keep(message)
             self.steady.receive(message.name, message.data)
