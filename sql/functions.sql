@@ -112,7 +112,14 @@ begin
   if outcome is not null then starts_at := v_asked.drop_start_time; return; end if;
 
   v_stripe := lock_stripe_with_stock(p_drop, v_asked.size, v_asked.stripes, server_time);
-  if v_stripe is null then outcome := 'sold_out'; return; end if;
+  if v_stripe is null then
+    -- Or the last unit went to another call of the same buyer since the first look.
+    select * into hold from reservations r
+    where r.drop_id = p_drop and r.user_id = p_user and r.status = 'ACTIVE';
+    outcome := case when hold.expires_at > server_time then 'replayed' else 'sold_out' end;
+    if outcome = 'sold_out' then hold := null; end if;
+    return;
+  end if;
   if v_stripe < 0 then outcome := 'busy'; return; end if;
 
   insert into reservations (user_id, drop_id, size, stripe, expires_at, created_at)
