@@ -1,6 +1,6 @@
 # Needs Python 3.11 or newer, Node 18 or newer, make. Everything else is installed into this folder.
 # The work is done in dev/; HOLDFAST_PYTHON=/path/to/python chooses the interpreter.
-.PHONY: help dev demo test check chaos fuzz migrate clean smoke bench simulate bench-cold deploy-vercel deploy-aws
+.PHONY: help dev demo test check soak model chaos fuzz migrate clean smoke bench simulate bench-cold deploy-vercel deploy-aws
 VENV := .venv
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
@@ -11,6 +11,8 @@ help:
 	@echo "make dev      run the whole shop on http://localhost:4000 (PORT=...); Ctrl-C stops it"
 	@echo "make demo     a drop with a simulated crowd on the running make dev, or URL=... (ARGS='--buyers 500 --units 60')"
 	@echo "make test     run every test on databases and ports of its own (ARGS='-k name' for some)"
+	@echo "make soak     MINUTES=10: random histories of the whole shop against a model of it (SEED=... repeats)"
+	@echo "make model    check the lock rules in every order of steps with spin; docs/MODEL.md"
 	@echo "make check    format, lint, types, SQL"
 	@echo "make chaos    buyers while parts are killed, frozen and cut off (ARGS='--minutes 30 --seed 1')"
 	@echo "make fuzz     20,000 requests made from the API document, valid and not (ARGS='--seed 1 --max-examples 100')"
@@ -53,6 +55,13 @@ chaos: $(STAMP)
 fuzz: $(STAMP)
 	@$(PY) -m dev.npm
 	@$(PY) -m tests.fuzz $(ARGS)
+
+soak: $(STAMP)
+	@$(PY) -m dev.npm
+	@$(PY) -m tests.properties.soak $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED)) $(ARGS)
+
+model: $(STAMP)
+	@$(PY) -m tests.model.check $(ARGS)
 
 migrate: $(STAMP)
 	@$(PY) -m lib.migrate

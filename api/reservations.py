@@ -3,7 +3,6 @@
 from typing import Annotated
 
 from fastapi import BackgroundTasks, Query, Response
-from pydantic import Field
 
 from lib import errors, events, inventory
 from lib.auth import buyer_id
@@ -15,10 +14,8 @@ from lib.models import Reservation, ReservationResponse, Reservations, Reservati
 app = make_app()
 
 UserId = Annotated[PathId | None, Query(alias="userId", description="Who asks, where AUTH_MODE is trusted.")]
-
-DropId = Annotated[int, Digits, Field(ge=1, le=MAX_ID)]
 DropIds = Annotated[
-    list[DropId], Query(alias="dropId", min_length=1, max_length=50, description="Once for each drop, 50 at most.")
+    list[PathId], Query(alias="dropId", min_length=1, max_length=50, description="Once for each drop, 50 at most.")
 ]
 
 

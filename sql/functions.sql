@@ -123,7 +123,14 @@ begin
   order by s.stripe limit 1 for no key update skip locked;
   if not found then
     v_stripe := lock_any_stripe(p_drop, v_size, server_time);
-    if v_stripe is null then outcome := 'sold_out'; return; end if;
+    if v_stripe is null then
+      -- Or the last unit went to another call of the same buyer since the first look.
+      select * into hold from reservations r
+      where r.drop_id = p_drop and r.user_id = p_user and r.status = 'ACTIVE';
+      outcome := case when hold.expires_at > server_time then 'replayed' else 'sold_out' end;
+      if outcome = 'sold_out' then hold := null; end if;
+      return;
+    end if;
     if v_stripe < 0 then outcome := 'busy'; return; end if;
     select s.ctid into v_row from stock_stripes s
     where s.drop_id = p_drop and s.size = v_size and s.stripe = v_stripe;

@@ -9,7 +9,14 @@ from datetime import timedelta
 import pytest
 
 from lib import errors, inventory
-from tests.support.buyers import Session, freeze_clock, never_waits, sessions
+from tests.support.buyers import (
+    Session,
+    freeze_clock,
+    in_background,
+    never_waits,
+    sessions,
+    wait_until_blocked,
+)
 
 MICROSECOND = timedelta(microseconds=1)
 
@@ -95,6 +102,25 @@ def test_sold_out_is_answered_while_others_hold_every_lock(database, make_drop, 
         locker.connection.execute("select from drops for update")
         assert never_waits(buyer).reserve(drop, other)[0] == "sold_out"
         assert buyer.reserve(drop, owner) == ("replayed", hold.id)
+
+
+def test_who_took_the_last_unit_in_another_window_is_given_it_and_not_told_sold_out(database, make_drop, make_users):
+    # A repeated call that begins before the first one has committed, and looks at the stock after it has. The limit
+    # makes it look at purchases in between, and there it is held up.
+    drop, (user,) = make_drop(stock=1, max_per_user=5), make_users(1)
+    with sessions(database, 3) as (first, again, other):
+        first.begin()
+        hold = first.hold(drop, user)
+        other.begin()
+        locked = in_background(lambda: other.connection.execute("lock table purchases in access exclusive mode"))
+        wait_until_blocked(database, other, by=first)
+        repeated = in_background(lambda: again.reserve(drop, user))
+        wait_until_blocked(database, again, by=other)
+        first.commit()
+        locked.result(30)
+        other.rollback()
+        assert repeated.result(30) == ("replayed", hold)
+    assert database.stock(drop) == (0, 1, 0)
 
 
 @pytest.mark.parametrize("refused", ["paused", "not_started", "limit", "unknown_size"])

@@ -31,6 +31,16 @@ class Subscriber:
         )
         self._thread = threading.Thread(target=self._read, daemon=True)
         self._thread.start()
+        self._wait_until_subscribed(channels)
+
+    def subscribe(self, *channels: str) -> None:
+        """Subscribe to these too, before it returns."""
+        assert self._process.stdin is not None
+        self._process.stdin.write("".join(f"{name}\n" for name in channels))
+        self._process.stdin.flush()
+        self._wait_until_subscribed(channels)
+
+    def _wait_until_subscribed(self, channels: tuple[str, ...]) -> None:
         for name in channels:
             self.wait_for(
                 lambda event, name=name: event["event"] == "pusher:subscription_succeeded" and event["channel"] == name,
