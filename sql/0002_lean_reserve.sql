@@ -59,5 +59,7 @@ create index live_holds on reservations (drop_id, size, expires_at) where closed
 drop index due_holds;
 
 -- Their successors in functions.sql take one size of one drop.
+-- squawk-ignore ban-drop-function
 drop function if exists expire_locked(stock_stripes[], timestamptz, integer);
+-- squawk-ignore ban-drop-function
 drop function if exists lock_stripe_with_stock(bigint, text, integer, timestamptz);
