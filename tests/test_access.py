@@ -13,7 +13,7 @@ import pytest
 from fastapi.security import HTTPAuthorizationCredentials
 
 from lib import auth, inventory
-from lib.settings import Settings, settings
+from lib.settings import read, settings
 from tests.support.api import problem, unchanged
 from tests.support.database import Database
 
@@ -204,7 +204,19 @@ def test_a_token_is_compared_in_constant_time(monkeypatch: pytest.MonkeyPatch, c
 def test_an_identity_mode_that_does_not_exist_opens_nothing(configure: Configure, value: str) -> None:
     configure(AUTH_MODE=value)
     with pytest.raises(ValueError, match="auth_mode"):
-        Settings()
+        settings()
+
+
+def test_a_value_that_cannot_be_used_is_named_but_never_shown() -> None:
+    """It may be a secret in the wrong variable, and this error is logged."""
+    with pytest.raises(ValueError, match="database_pool_max") as refused:
+        read({"DATABASE_POOL_MAX": "hunter2", "ADMIN_TOKEN": "hunter3"})
+    assert "hunter" not in str(refused.value)
+
+
+def test_an_empty_variable_is_none_and_words_become_values() -> None:
+    s = read({"ADMIN_TOKEN": "", "DATABASE_POOL_MAX": "", "PUSHER_USE_TLS": "false", "LOG_LEVEL": "debug", "X": "1"})
+    assert (s.admin_token, s.database_pool_max, s.pusher_use_tls, s.log_level) == (None, 10, False, "DEBUG")
 
 
 def test_no_secret_has_a_default(configure: Configure) -> None:

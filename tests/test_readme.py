@@ -2,6 +2,7 @@
 
 import functools
 import http.server
+import io
 import json
 import os
 import re
@@ -16,13 +17,14 @@ from typing import Any
 
 import httpx2
 import pytest
+from dotenv import dotenv_values
 from playwright.sync_api import expect
 
 from dev.npm import VENDOR
 from dev.seed import seed
 from dev.soketi import Soketi
 from lib import errors, events, inventory
-from lib.settings import Settings
+from lib.settings import Settings, read
 from scheduled.reap import sweep
 from tests.support.api import shape
 from tests.support.browser import browser
@@ -189,9 +191,11 @@ def written(default: object) -> str:
     return str(default).lower() if isinstance(default, bool) else str(default)
 
 
-def test_a_copy_of_the_example_file_changes_nothing(tmp_path: Path) -> None:
-    shutil.copy(ROOT / ".env.example", tmp_path / ".env")
-    assert Settings(_env_file=tmp_path / ".env") == Settings(_env_file=None)
+def test_the_example_file_changes_nothing_not_even_with_its_lines_switched_on() -> None:
+    example = (ROOT / ".env.example").read_text()
+    switched_on = re.sub(r"^#([A-Z_]+=)", r"\1", example, flags=re.MULTILINE)
+    assert dotenv_values(stream=io.StringIO(example)) == {}
+    assert read(dotenv_values(stream=io.StringIO(switched_on))) == read({})
 
 
 def test_every_local_link_leads_somewhere() -> None:
