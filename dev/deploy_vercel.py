@@ -62,8 +62,6 @@ def check_variables() -> str | None:
     missing = [name for name in REQUIRED if name not in words]
     if set(CHANNEL) - words:
         say(f"note: {', '.join(sorted(set(CHANNEL) - words))} not set: pages will poll, there are no live updates")
-    if "VERCEL_PYTHON_COMPILEALL" not in words:
-        say("note: VERCEL_PYTHON_COMPILEALL is not set to 1: cold starts will take about half as long again")
     return f"variables of production are missing: {', '.join(missing)}" if missing else None
 
 

@@ -10,13 +10,12 @@ import pytest
 
 from dev import vercel_cli
 from dev.npm import ROOT
-from tests.support.vercel_build import Build, require_python, vercel_build
+from tests.support.vercel_build import MAX_BUNDLE_BYTES, Build, require_python, vercel_build
 
 __all__ = ["vercel_build"]  # a fixture
 pytestmark = pytest.mark.xdist_group("vercel")
 
 MODULES = {"docs", "drops", "health", "purchase", "realtime", "reservations", "reserve", "users", "cron/reap"}
-MAX_BYTES = 60_000_000
 OURS = re.compile(r"(api|lib|scheduled)/([a-z_]+/)?\w+\.py|requirements\.txt|vercel\.json|package\.json")
 # What the builder itself writes beside the sources.
 WRITTEN_BY_BUILDER = {"vc__handler__python.py", "pyproject.toml", "uv.lock", ".python-version"}
@@ -38,7 +37,7 @@ def test_each_function_has_what_it_needs_and_nothing_else(vercel_build: Build, n
     own = {path for path in files if not path.startswith("_vendor/")} - WRITTEN_BY_BUILDER
     assert {f"api/{name}.py", "lib/http.py", "lib/db.py"} <= own
     assert [path for path in own if not OURS.fullmatch(path)] == []
-    assert sum(files.values()) <= MAX_BYTES, vercel_build.sizes(f"api/{name}").most_common(10)
+    assert sum(files.values()) <= MAX_BUNDLE_BYTES, vercel_build.sizes(f"api/{name}").most_common(10)
 
 
 @pytest.mark.parametrize("name", sorted(MODULES))

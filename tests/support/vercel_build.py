@@ -20,6 +20,9 @@ MISSING = (
     "HOLDFAST_VERCEL_PYTHON)"
 )
 
+# Of a function, with its dependencies and, where a build ships it, its bytecode.
+MAX_BUNDLE_BYTES = 60_000_000
+
 
 def require_python() -> tuple[Path, str]:
     """The Python that builds. A machine without one skips by name; CI fails."""
@@ -67,9 +70,14 @@ class Build:
         """Bytes by package, and by folder for what is ours."""
         found: Counter[str] = Counter()
         for path, size in self.files(name).items():
-            parts = path.split("/")
-            found[parts[1] if parts[0] == "_vendor" else parts[0]] += size
+            found[package_of(path)] += size
         return found
+
+
+def package_of(path: str) -> str:
+    """The package that a file of a function belongs to, or the folder of ours."""
+    parts = path.split("/")
+    return parts[1] if parts[0] == "_vendor" else parts[0]
 
 
 def make_build(folder: Path, python: tuple[Path, str], **environment: str) -> Build:
