@@ -4,7 +4,7 @@ import time
 
 from fastapi import Response
 
-from lib import errors, inventory
+from lib import errors, inventory, records
 from lib.http import json_response, make_app
 from lib.models import DatabaseHealth, EventsHealth, Health, HoldsHealth
 from lib.settings import settings
@@ -18,7 +18,11 @@ STUCK_HOLD_SECONDS = 120
 
 @app.get("/api/health", response_model=Health, responses={503: {"model": Health, "description": "No database."}})
 def health() -> Response:
-    """200 while sales work (status ok, or degraded when events or overdue holds pile up), 503 when they do not."""
+    """200 while sales work (status ok, or degraded when events or overdue holds pile up), 503 when they do not.
+
+    `problems` says which: database_unavailable, busy or not_configured (the database's secret) where nothing works;
+    events_stuck: the channel is broken; holds_overdue: the clock is.
+    """
     began = time.monotonic()
     try:
         found = inventory.health()
@@ -26,6 +30,7 @@ def health() -> Response:
         return json_response(
             Health(
                 status="down",
+                problems=[error.code],
                 database=DatabaseHealth(ok=False, ms=_ms_since(began)),
                 events=None,
                 holds=None,
@@ -35,10 +40,11 @@ def health() -> Response:
             ),
             503,
         )
-    stuck = found.oldest_event_seconds > STUCK_EVENT_SECONDS or found.oldest_overdue_seconds > STUCK_HOLD_SECONDS
+    problems = _problems(found)
     return json_response(
         Health(
-            status="degraded" if stuck else "ok",
+            status="degraded" if problems else "ok",
+            problems=problems,
             database=DatabaseHealth(ok=True, ms=_ms_since(began)),
             events=EventsHealth(waiting=found.events_waiting, oldest_seconds=round(found.oldest_event_seconds, 3)),
             holds=HoldsHealth(overdue=found.overdue_holds, oldest_seconds=round(found.oldest_overdue_seconds, 3)),
@@ -46,6 +52,14 @@ def health() -> Response:
         ),
         exclude_none=True,
     )
+
+
+def _problems(found: records.Health) -> list[str]:
+    limits = {
+        "events_stuck": found.oldest_event_seconds > STUCK_EVENT_SECONDS,
+        "holds_overdue": found.oldest_overdue_seconds > STUCK_HOLD_SECONDS,
+    }
+    return [problem for problem, broken in limits.items() if broken]
 
 
 def _ms_since(began: float) -> float:

@@ -72,15 +72,15 @@ class Envelope:
         headers = Headers(scope=scope)
         current = trace.Trace(_request_id(headers))
         token = trace.current.set(current)
+        # HEAD is GET without the body; servers leave it out by themselves.
+        inner = {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 _add_headers(MutableHeaders(scope=message), current)
-                _log_request(scope, message["status"], current)
+                _log_request(scope["method"], inner, message["status"], current)
             await send(message)
 
-        # HEAD is GET without the body; servers leave it out by themselves.
-        inner = {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope
         try:
             await self._app(inner, _limited(receive, headers), send_with_headers)
         finally:
@@ -127,12 +127,14 @@ def _add_headers(headers: MutableHeaders, current: trace.Trace) -> None:
     headers.setdefault("Cache-Control", "no-store")
 
 
-def _log_request(scope: Scope, status: int, current: trace.Trace) -> None:
+def _log_request(method: str, scope: Scope, status: int, current: trace.Trace) -> None:
     # A refusal is an answer like any other; only what is broken here is a warning.
     trace.log(
         "http.request",
         level=logging.WARNING if status >= 500 else logging.INFO,
-        method=scope["method"],
+        method=method,
+        # By which lines can be counted, whatever the ids; null for an address that is no route.
+        route=getattr(scope.get("route"), "path", None),
         path=scope["path"],
         status=status,
         outcome=current.outcome,

@@ -199,6 +199,8 @@ class HoldsHealth(Wire):
 
 class Health(Wire):
     status: Literal["ok", "degraded", "down"]
+    # Why it is not ok; the first three are `down`.
+    problems: list[Literal["database_unavailable", "busy", "not_configured", "events_stuck", "holds_overdue"]]
     database: DatabaseHealth
     events: EventsHealth | None
     holds: HoldsHealth | None

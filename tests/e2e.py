@@ -6,7 +6,7 @@ A check makes its own drops and users, so the checks run in any order, on a data
 
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +14,7 @@ from typing import Any
 import httpx2
 
 from tests.support.api import problem
+from tests.support.leaks import leaks, secrets_of
 from tests.support.subscriber import Subscriber
 
 ADMIN_TOKEN = "e2e-admin-token"
@@ -26,7 +27,21 @@ ENVIRONMENT = {
     "CRON_SECRET": CRON_SECRET,
     "CORS_ORIGINS": "https://shop.example",
     "SWEEP_BUDGET_SECONDS": "1",
+    "LOG_LEVEL": "DEBUG",
 }
+# Each of them is asked for in assert_nothing_leaks; the clock's own door is Vercel's alone.
+ROUTES = [
+    "/api/drops",
+    "/api/drops/{drop_id}",
+    "/api/reserve/{drop_id}",
+    "/api/purchase/{reservation_id}",
+    "/api/reservations/{reservation_id}",
+    "/api/users",
+    "/api/realtime",
+    "/api/health",
+    "/api/docs",
+    "/api/openapi.json",
+]
 ADMIN = {"Authorization": f"Bearer {ADMIN_TOKEN}"}
 CRON = {"Authorization": f"Bearer {CRON_SECRET}"}
 
@@ -211,6 +226,19 @@ def check_what_browsers_need(target: Target) -> None:
     assert "access-control-allow-origin" not in stranger.headers
     for answer in (health, stranger):
         assert answer.headers["x-request-id"] and "db;dur=" in answer.headers["server-timing"]
+
+
+def assert_nothing_leaks(target: Target, environment: Mapping[str, str], log: Callable[[], str]) -> None:
+    """The log of a whole run, which goes on here in case nothing ran before, has a line of each route and no secret."""
+    for check in (check_the_way_of_a_unit, check_looking_at_a_hold_and_releasing_it, check_events_arrive):
+        check(target)
+    check_doors_are_shut(target)
+    check_what_browsers_need(target)
+    target.client.get("/api/cron/reap", headers=CRON)
+    text = log()
+    for route in ROUTES:
+        assert f'"route": "{route}"' in text, (route, text[-2000:])
+    assert leaks(text, secrets_of(environment)) == []
 
 
 CHECKS: list[Callable[[Target], None]] = [

@@ -155,6 +155,22 @@ def test_a_server_that_is_not_there_is_a_503_in_time(
     assert (health.status_code, health.json()["status"], health.json()["database"]["ok"]) == (503, "down", False)
 
 
+def test_a_name_that_cannot_be_looked_up_is_a_503_and_heals_as_soon_as_it_can(
+    client: httpx2.Client, database: Database, configure: Configure, servers: Servers, tmp_path: Path
+) -> None:
+    """libpq reads a service's host at each connect, so a name can come back while the settings stay."""
+    service = tmp_path / "services.conf"
+    where = "[shop]\nhost={}\nport={}\nuser=postgres\ndbname={}\n"
+    service.write_text(where.format("no-such-host.invalid", servers.pgbouncer_port, name_of(database.url)))
+    configure(DATABASE_URL="postgresql://?service=shop", PGSERVICEFILE=str(service))
+    for _ in range(2):
+        answer, seconds = timed(lambda: client.get("/api/drops"))
+        problem(answer, 503, "database_unavailable")
+        assert seconds < IN_TIME_SECONDS
+    service.write_text(where.format(HOST, servers.pgbouncer_port, name_of(database.url)))
+    assert client.get("/api/drops").status_code == 200
+
+
 async def get_many(count: int) -> list[tuple[httpx2.Response, float]]:
     """So many requests at once to one function, as in one process of the platform: the answers and their seconds."""
 

@@ -92,3 +92,13 @@ def _validate(folder: Path, **change: object) -> subprocess.CompletedProcess[str
     (folder / "vercel.json").write_text(json.dumps({**unchanged, "buildCommand": "true", **change}))
     shutil.copytree(ROOT / "public", folder / "public")
     return vercel_cli.run(folder, require_python(), "build", "--yes", "--token", "none")
+
+
+def test_a_machine_without_a_python_for_vercel_skips_by_name_and_ci_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vercel_cli, "find_python", lambda: None)
+    monkeypatch.delenv("CI", raising=False)
+    with pytest.raises(pytest.skip.Exception, match=r"needs Python 3\.12 or 3\.13"):
+        require_python()
+    monkeypatch.setenv("CI", "1")
+    with pytest.raises(pytest.fail.Exception, match=r"needs Python 3\.12 or 3\.13"):
+        require_python()

@@ -197,6 +197,10 @@ class Functions:
         """Through the routes of the template, as API Gateway chooses them."""
         return self[self.built.template.function_for(method, path)].call(method, path, body, **more)
 
+    def log(self) -> str:
+        """Every line that they and the emulator wrote."""
+        return "\n".join(line for function in self._running.values() for line in function.lines)
+
     def stop(self) -> None:
         for function in self._running.values():
             function.stop()

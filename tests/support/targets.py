@@ -2,15 +2,20 @@
 
 import os
 import random
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import httpx2
 import psycopg
 
+from dev.ports import HOST, accepts, random_free, wait_until
+from dev.processes import Child
 from tests.e2e import ENVIRONMENT, Target
 from tests.support.servers import TEMPLATE, Servers
 from tests.support.subscriber import Subscriber
+
+DATABASE_PASSWORD = "e2e-database-password"
 
 
 @contextmanager
@@ -24,7 +29,9 @@ def target_environment(servers: Servers) -> Iterator[dict[str, str]]:
             start = random.randrange(10**9, 2 * 10**9)
             connection.execute("select setval(pg_get_serial_sequence('drops', 'id'), %s)", [start])
         try:
-            yield {**ENVIRONMENT, **servers.pusher_env, "DATABASE_URL": servers.pooled_url(name)}
+            # PgBouncer asks for no password here; that it is there is what a test of the logs needs.
+            url = servers.pooled_url(name).replace("postgres@", f"postgres:{DATABASE_PASSWORD}@")
+            yield {**ENVIRONMENT, **servers.pusher_env, "DATABASE_URL": url}
         finally:
             admin.execute(f"drop database {name} with (force)")
 
@@ -44,3 +51,17 @@ def target_at(url: str, servers: Servers) -> Iterator[Target]:
         finally:
             for subscriber in opened:
                 subscriber.close()
+
+
+@contextmanager
+def gateway_process(environment: dict[str, str], on_line: Callable[[str], None] | None = None) -> Iterator[str]:
+    """The gateway of `make dev` as a process of its own; its URL. `on_line` gets what it logs."""
+    port = random_free()
+    line = [sys.executable, "-m", "dev.gateway", str(port)]
+    gateway = Child("gateway", line, env={**os.environ, **environment}, on_line=on_line)
+    try:
+        wait_until(lambda: accepts(port) or not gateway.is_running(), 60)
+        assert gateway.is_running(), gateway.last_words()
+        yield f"http://{HOST}:{port}"
+    finally:
+        gateway.stop()
