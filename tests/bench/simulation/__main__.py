@@ -22,11 +22,11 @@ UNITS = (100, 5_000, 50_000)
 # What moves the limits, tried on the middle drop.
 VARIANTS: dict[str, dict[str, Any]] = {
     "2 database processors": {"database_cores": 2},
-    "32 database processors": {"database_cores": 32},
-    "30 requests at once in a process": {"requests_at_once": 30},
-    "100 warm instances at the start": {"instances_at_start": 100},
+    "4 poolers, 32 database processors": {"poolers": 4, "database_cores": 32},
+    "1,000 warm instances": {"instances_at_start": 1_000},
 }
 SEED = 7
+DOCUMENT = ROOT / "docs" / "SCALE.md"
 
 
 def find_results(asked: Path | None) -> Path:
@@ -60,6 +60,7 @@ def main() -> int:
     parser.add_argument("--buyers", type=int, default=1_000_000)
     parser.add_argument("--results", type=Path)
     parser.add_argument("--out", type=Path, default=ROOT / "bench")
+    parser.add_argument("--publish", action="store_true", help="write the tables into docs/SCALE.md")
     parser.add_argument("--quick", action="store_true", help="without the variants")
     options = parser.parse_args()
     path = find_results(options.results)
@@ -72,12 +73,19 @@ def main() -> int:
     crowd = inputs.crowd(assumed, buyers=options.buyers)
     runs: list[Run] = [(f"{units:,} units", units, {}) for units in UNITS]
     if not options.quick:
-        runs += [(f"{UNITS[1]:,} units, {name}", UNITS[1], changes) for name, changes in VARIANTS.items()]
+        variants = {**VARIANTS, "AWS Lambda": assumed["lambda"]}
+        runs += [(f"{UNITS[1]:,} units, {name}", UNITS[1], changes) for name, changes in variants.items()]
     print(f"==> {options.buyers:,} buyers, {len(runs)} drops, some minutes")
     found = _simulate(runs, assumed, crowd, measured)
     tables.print_outcomes(found)
     options.out.mkdir(parents=True, exist_ok=True)
-    (options.out / "simulation.json").write_text(json.dumps(tables.as_json(checks, found), indent=1) + "\n")
+    told = tables.as_json(checks, found)
+    (options.out / "simulation.json").write_text(json.dumps(told, indent=1) + "\n")
+    if options.publish:
+        text = DOCUMENT.read_text()
+        for name, table in told["tables"].items():
+            text = tables.put_into(text, name, table)
+        DOCUMENT.write_text(text)
     print(f"\n{options.out / 'simulation.json'}")
     return 0 if all(check.is_met for check in checks if check.is_held) else 1
 
