@@ -43,6 +43,7 @@ class Drop(Wire):
     max_per_user: int | None
     sizes: list[DropSize]
     version: int
+    stock_version: int
     next_expiry_at: UtcTime | None
     recent_purchases: list[RecentPurchase]
 

@@ -68,6 +68,7 @@ class Drop:
     version: int
     next_expiry_at: datetime | None
     recent_purchases: list[dict[str, Any]]
+    stock_version: int
     status: str
     overdue: bool
 

@@ -14,6 +14,8 @@
 --   3. purchase locks its reservation and never a stripe.
 --   4. Deadlines are compared with clock() after the lock is there.
 --
+-- Versions. Every change of `available` also counts `changes` up (0002_stock_changes.sql says what for).
+--
 -- Plans. A fresh drop has no statistics and poolers keep plans for hours, so a whole drop can run on a plan made for
 -- empty tables. The hot functions therefore forbid sequential and bitmap scans, and their queries leave one index
 -- each: the buyer's own hold only one_live_hold_per_user; due holds only due_holds (the query repeats the index's
@@ -52,7 +54,7 @@ begin
     select c.drop_id, c.size, c.stripe, count(*)::integer as units
     from closed c group by c.drop_id, c.size, c.stripe
   ), returned as (
-    update stock_stripes s set available = s.available + t.units
+    update stock_stripes s set available = s.available + t.units, changes = s.changes + 1
     from tally t where s.drop_id = t.drop_id and s.size = t.size and s.stripe = t.stripe
   ), marked as (
     insert into outbox (drop_id, kind) select distinct t.drop_id, 'stock' from tally t
@@ -136,7 +138,7 @@ begin
     return;
   end if;
 
-  update stock_stripes s set available = s.available - 1
+  update stock_stripes s set available = s.available - 1, changes = s.changes + 1
   where s.drop_id = p_drop and s.size = v_asked.size and s.stripe = v_stripe;
   insert into outbox (drop_id, kind) values (p_drop, 'stock');
   outcome := 'ok';
@@ -155,7 +157,7 @@ begin
   -- May wait for a purchase that locked the hold in time; that purchase waits for nothing.
   update reservations r set status = 'EXPIRED', closed_at = p_now where r.id = p_hold.id and r.status = 'ACTIVE';
   if found then
-    update stock_stripes s set available = s.available + 1
+    update stock_stripes s set available = s.available + 1, changes = s.changes + 1
     where s.drop_id = p_hold.drop_id and s.size = p_hold.size and s.stripe = p_hold.stripe;
     insert into outbox (drop_id, kind) values (p_hold.drop_id, 'stock');
   end if;
@@ -314,7 +316,7 @@ begin
   if outcome is not null then return; end if;
 
   update reservations r set status = 'RELEASED', closed_at = v_now where r.id = p_reservation returning * into hold;
-  update stock_stripes s set available = s.available + 1
+  update stock_stripes s set available = s.available + 1, changes = s.changes + 1
   where s.drop_id = hold.drop_id and s.size = hold.size and s.stripe = hold.stripe;
   insert into outbox (drop_id, kind) values (hold.drop_id, 'stock');
   outcome := 'ok';

@@ -13,15 +13,16 @@ select
   d.id, d.name, d.image_url, d.price, d.currency, d.total_stock,
   stock.available_stock, d.total_stock - stock.available_stock - held.units as sold_count,
   d.state, d.drop_start_time, nullif(d.drop_end_time, 'infinity') as drop_end_time,
-  d.hold_seconds, d.max_per_user, stock.sizes, f.version, held.next_expiry_at, recent.purchases as recent_purchases
+  d.hold_seconds, d.max_per_user, stock.sizes, f.version, held.next_expiry_at, recent.purchases as recent_purchases,
+  stock.stock_version
 from drops d
 join drop_feeds f on f.drop_id = d.id
 cross join lateral (
-  select sum(a.available_stock)::integer as available_stock,
+  select sum(a.available_stock)::integer as available_stock, sum(a.changes)::bigint as stock_version,
          jsonb_agg(jsonb_build_object('size', a.size, 'totalStock', a.total_stock,
                                       'availableStock', a.available_stock) order by a.position) as sizes
   from (
-    select z.size, z.position, z.total_stock, sum(s.available) as available_stock
+    select z.size, z.position, z.total_stock, sum(s.available) as available_stock, sum(s.changes) as changes
     from drop_sizes z join stock_stripes s on s.drop_id = z.drop_id and s.size = z.size
     where z.drop_id = d.id
     group by z.size, z.position, z.total_stock
@@ -40,7 +41,8 @@ cross join lateral (
 
 -- Units on sale, a row a size. Overdue holds that nobody has expired yet are not in it.
 create or replace view available_stock as
-select s.drop_id, s.size, z.position, z.total_stock, sum(s.available)::integer as available_stock
+select s.drop_id, s.size, z.position, z.total_stock, sum(s.available)::integer as available_stock,
+       sum(s.changes) as changes
 from stock_stripes s join drop_sizes z on z.drop_id = s.drop_id and z.size = s.size
 group by s.drop_id, s.size, z.position, z.total_stock;
 
@@ -285,10 +287,11 @@ begin
   select p_size.drop_id, p_size.size, n, 0 from generate_series(p_size.stripes, v_stripes - 1) n;
   if p_quantity > 0 then
     update stock_stripes s
-    set available = s.available + p_quantity / v_stripes + (s.stripe < p_quantity % v_stripes)::integer
+    set available = s.available + p_quantity / v_stripes + (s.stripe < p_quantity % v_stripes)::integer,
+        changes = s.changes + 1
     where s.drop_id = p_size.drop_id and s.size = p_size.size;
   else
-    update stock_stripes s set available = s.available - take.units
+    update stock_stripes s set available = s.available - take.units, changes = s.changes + 1
     from (
       select o.stripe, least(o.available, greatest(0, -p_quantity - o.before)) as units
       from (select i.stripe, i.available, sum(i.available) over (order by i.stripe) - i.available as before

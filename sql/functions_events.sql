@@ -97,6 +97,7 @@ declare
   v_id bigint;
   v_early boolean := p_feed.stock_sent_at > p_now - p_gap;
   v_available integer;
+  v_stock_version bigint;
   v_sizes jsonb;
   v_flip boolean;
 begin
@@ -108,10 +109,10 @@ begin
   -- The marks go first and the stock is read after: what a deleted mark stood for is then in the stock.
   v_id := replace_marks(p_feed.drop_id, 'stock', p_now, p_lease);
   if v_id is null then return null; end if;
-  select sum(a.available_stock),
+  select sum(a.available_stock), sum(a.changes),
          jsonb_agg(jsonb_build_object('size', a.size, 'availableStock', a.available_stock) order by a.position)
            filter (where a.size <> '')
-  into v_available, v_sizes
+  into v_available, v_stock_version, v_sizes
   from available_stock a where a.drop_id = p_feed.drop_id;
   v_flip := (v_available = 0) <> (p_feed.stock_sent = 0);
   update drop_feeds f
@@ -120,7 +121,7 @@ begin
   where f.drop_id = p_feed.drop_id;
   return jsonb_build_object('id', v_id, 'kind', 'stock', 'dropId', p_feed.drop_id, 'data', jsonb_strip_nulls(
     jsonb_build_object('dropId', p_feed.drop_id, 'availableStock', v_available, 'version', p_feed.version + 1,
-                       'sizes', v_sizes)));
+                       'stockVersion', v_stock_version, 'sizes', v_sizes)));
 end
 $$;
 

@@ -31,6 +31,7 @@ DROP_SHAPE = {
     "maxPerUser": int,
     "sizes": [{"size": str, "totalStock": int, "availableStock": int}],
     "version": int,
+    "stockVersion": int,
     "nextExpiryAt": "time",
     "recentPurchases": [{"userId": int, "username": str, "timestamp": "time"}],
 }

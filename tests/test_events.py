@@ -93,7 +93,7 @@ def test_a_sale_is_told_with_the_names_and_types_of_the_contract(
 
     username = database.value("select username from users")
     sizes = [{"size": "9", "availableStock": 1}, {"size": "10", "availableStock": 3}]
-    stock = {"dropId": drop, "availableStock": 4, "version": 3, "sizes": sizes}
+    stock = {"dropId": drop, "availableStock": 4, "version": 3, "stockVersion": 1, "sizes": sizes}
     purchase = {
         "dropId": drop,
         "userId": user,
@@ -116,7 +116,7 @@ def test_a_drop_without_sizes_tells_none(
     client.post(f"/api/reserve/{drop}", json={"userId": user}).raise_for_status()
     wait_for_stock(viewer, drop, 1)
 
-    assert viewer.named("stockUpdate") == [{"dropId": drop, "availableStock": 1, "version": 3}]
+    assert viewer.named("stockUpdate") == [{"dropId": drop, "availableStock": 1, "version": 3, "stockVersion": 1}]
 
 
 def test_who_comes_late_gets_the_true_stock_from_the_cache_channel(
