@@ -6,5 +6,5 @@ if [ -f "$pid_file" ] && ps -p "$(cat "$pid_file")" -o args= 2>/dev/null | grep 
     echo "error: make dev is running (process $(cat "$pid_file")); stop it first." >&2
     exit 1
 fi
-echo "==> dropping .local (data), .venv, node_modules, dev/node_modules, public/vendor and caches"
-rm -rf .local .venv node_modules dev/node_modules public/vendor .mypy_cache .pytest_cache .ruff_cache .hypothesis
+echo "==> dropping .local (data), .venv, node_modules, public/vendor and caches"
+rm -rf .local .venv node_modules dev/node_modules tests/js/node_modules public/vendor .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -17,6 +17,7 @@ from dev.processes import StackError, say
 
 ROOT = Path(__file__).resolve().parent.parent
 DEV = ROOT / "dev"
+JS_TESTS = ROOT / "tests" / "js"
 VENDOR = ROOT / "public" / "vendor"
 NODE_OLDEST = 18
 # soketi's native WebSocket library: on 22 and 24 it starts, and then lets nobody connect.
@@ -57,6 +58,18 @@ def ensure_vendor() -> None:
         _npm(["ci", "--ignore-scripts"], ROOT)
         _npm(["run", "vendor"], ROOT)
         _mark_current(ROOT, "vendor")
+
+
+@cache
+def js_tools() -> Path:
+    """The folder of the programs that only the tests of the browser code use; installs what is missing."""
+    require_node()
+    with _locked(JS_TESTS):
+        if not _is_current(JS_TESTS, "tools"):
+            say("  npm: TypeScript, esbuild and React into tests/js/node_modules")
+            _npm(["ci", "--ignore-scripts"], JS_TESTS)
+            _mark_current(JS_TESTS, "tools")
+    return JS_TESTS / "node_modules" / ".bin"
 
 
 @cache
@@ -128,3 +141,4 @@ def _locked(folder: Path) -> Iterator[None]:
 if __name__ == "__main__":
     ensure_vendor()
     soketi_command()
+    js_tools()

@@ -27,7 +27,11 @@ MAX_BODY_BYTES = 64 * 1024
 # One second in a shared cache takes the load of a crowd that reloads; viewers learn what is newer from the channel.
 PUBLIC_CACHE = "public, max-age=0, s-maxage=1, stale-while-revalidate=2"
 REPLAYED = {"Idempotency-Replayed": "true"}
+_ALLOWED = ["Authorization", "Content-Type", "Idempotency-Key", "If-None-Match", "X-Request-Id", "Cache-Control"]
+_ALLOWED += ["Pragma"]
 _EXPOSED = ["X-Request-Id", "Server-Timing", "ETag", "Link", "Retry-After", "Idempotency-Replayed", "Date"]
+# Whether, and for how long, a cache had kept the answer.
+_EXPOSED += ["Age", "X-Vercel-Cache"]
 
 
 def make_app() -> FastAPI:
@@ -43,15 +47,7 @@ def make_app() -> FastAPI:
         CORSMiddleware,
         allow_origins=settings().allowed_origins,
         allow_methods=["GET", "POST", "PATCH", "DELETE"],
-        allow_headers=[
-            "Authorization",
-            "Content-Type",
-            "Idempotency-Key",
-            "If-None-Match",
-            "X-Request-Id",
-            "Cache-Control",
-            "Pragma",
-        ],
+        allow_headers=_ALLOWED,
         expose_headers=_EXPOSED,
         max_age=600,
     )

@@ -6,60 +6,75 @@
  *     await client.purchase(reservation.id, { userId: 7 });
  *
  * Snapshots over HTTP and events over the channel go through drop-client/state.js, which never lets an older stock
- * replace a newer one. Without a channel the client polls, and goes live again when the channel is back.
+ * replace a newer one. Without a channel the client polls, and goes live again when the channel is back
+ * (drop-client/sync.js).
  */
-import { createCalls, DropError } from './drop-client/calls.js';
-import { createChannel } from './drop-client/channel.js';
+import { createCalls, DropError, randomKey } from './drop-client/calls.js';
 import { createClock } from './drop-client/clock.js';
-import { createSnapshots } from './drop-client/snapshots.js';
 import { createStore } from './drop-client/store.js';
-import { CATCH_UP_ATTEMPTS, MANY_FAILURES, spread, TIMING } from './drop-client/timing.js';
-import { createEmitter, createTimers } from './drop-client/util.js';
+import { Sync } from './drop-client/sync.js';
+import { TIMING } from './drop-client/timing.js';
+import { createEmitter } from './drop-client/util.js';
 
 export { DropError };
 /**
  * @typedef {import('./drop-client/state.js').Drop} Drop
+ * @typedef {import('./drop-client/state.js').DropSize} DropSize
+ * @typedef {import('./drop-client/state.js').DropStatus} DropStatus
+ * @typedef {import('./drop-client/state.js').Purchaser} Purchaser
  * @typedef {import('./drop-client/calls.js').Reservation} Reservation
  * @typedef {import('./drop-client/calls.js').Purchase} Purchase
- * @typedef {'live'|'polling'|'offline'} ConnectionState
+ * @typedef {import('./drop-client/calls.js').HeaderProvider} HeaderProvider
+ * @typedef {import('./drop-client/sync.js').ConnectionState} ConnectionState
+ *
+ * @typedef {Pick<Drop, 'id'|'name'|'imageUrl'|'price'|'currency'|'totalStock'|'availableStock'|'dropStartTime'|'version'>}
+ *   PurchasedDrop The drop as it was at the purchase.
+ *
+ * @typedef {object} EventMap What `on` tells, by event.
+ * @property {{message: string}} connected
+ * @property {import('./drop-client/state.js').StockUpdate} stockUpdate
+ * @property {{dropId: number, userId: number, username: string, timestamp: string, purchaseId: number}} newPurchase
+ * @property {{dropId: number, status: DropStatus, version: number}} dropChanged
+ * @property {ConnectionState} state
+ *
+ * @typedef {object} Options
+ * @property {string} [api] origin of the API; '' for the page's own
+ * @property {any} [Pusher] the pusher-js class; the global one by default
+ * @property {typeof globalThis.fetch} [fetch]
+ * @property {HeaderProvider} [headers] for a buyer's requests (not for snapshots, which caches share), at once or as a
+ *   promise; e.g. `async ({ refused }) => ({ Authorization: `Bearer ${await token({ renew: refused })}` })`
+ * @property {Partial<typeof TIMING>} [timing]
+ *
+ * @typedef {DropClient} Client
  */
 
 /**
- * @param {object} [options]
- * @param {string} [options.api] origin of the API; '' for the page's own
- * @param {any} [options.Pusher] the pusher-js class; the global one by default
- * @param {typeof fetch} [options.fetch]
- * @param {() => Record<string, string>} [options.headers] e.g. () => ({ Authorization: `Bearer ${token}` })
- * @param {Partial<typeof TIMING>} [options.timing]
+ * @param {Options} [options]
+ * @returns {DropClient}
  */
-export function connect({ api = '', Pusher, fetch = globalThis.fetch.bind(globalThis), headers, timing } = {}) {
-  const client = new DropClient({ api, Pusher, fetch, headers, timing: { ...TIMING, ...timing } });
-  client.start();
-  return client;
+export function connect(options = {}) {
+  return new DropClient(options);
 }
 
 class DropClient {
-  #Pusher;
-  #timing;
   #calls;
   #clock = createClock();
   #store;
-  #snapshots;
-  #channel = null;
-  /** @type {ConnectionState|null} */
-  #state = null;
-  #failures = 0;
-  /** Local time until which events of an outage may still come; Infinity while it lasts. */
-  #lateUntil = 0;
-  #timers = createTimers();
+  #sync;
   #emitter = createEmitter();
-  #closed = false;
-  constructor({ api, Pusher, fetch, headers, timing }) {
-    this.#Pusher = Pusher;
-    this.#timing = timing;
+
+  /** @param {Options} options */
+  constructor({ api = '', Pusher, fetch = globalThis.fetch.bind(globalThis), headers, timing }) {
     this.#calls = createCalls({ api, fetch, headers, clock: this.#clock });
     this.#store = createStore(() => this.serverNow());
-    this.#snapshots = createSnapshots(this.#calls, this.#store);
+    this.#sync = new Sync({
+      Pusher,
+      calls: this.#calls,
+      store: this.#store,
+      timing: { ...TIMING, ...timing },
+      emit: this.#emitter.emit,
+    });
+    this.#sync.start();
   }
 
   /**
@@ -77,12 +92,13 @@ class DropClient {
     return this.#watch(this.#store.addDrop(id, callback));
   }
 
+  /** @param {() => void} remove */
   #watch(remove) {
-    this.#follow();
-    this.#timers.set('refresh', 0, () => this.#refresh());
+    this.#sync.follow();
+    this.#sync.lookIn(0);
     return () => {
       remove();
-      this.#follow();
+      this.#sync.follow();
     };
   }
 
@@ -91,13 +107,14 @@ class DropClient {
    * @param {(state: ConnectionState) => void} callback @returns {() => void}
    */
   onState(callback) {
-    if (this.#state) callback(this.#state);
+    if (this.#sync.state) callback(this.#sync.state);
     return this.on('state', callback);
   }
 
   /**
    * Raw events: `connected` {message}, `stockUpdate`, `newPurchase`, `dropChanged`, as they come, repeated ones too.
-   * @param {string} event @param {(data: any) => void} callback @returns {() => void}
+   * @template {keyof EventMap} Name
+   * @param {Name} event @param {(data: EventMap[Name]) => void} callback @returns {() => void}
    */
   on(event, callback) {
     return this.#emitter.on(event, callback);
@@ -112,25 +129,25 @@ class DropClient {
 
   /**
    * Hold one unit. Gives the hold that the user already has, if there is one (`replayed`).
-   * @param {number} dropId @param {{userId?: number, size?: string}} body
+   * @param {number} dropId @param {{userId?: number, size?: string}} [body]
    * @returns {Promise<{message: string, reservation: Reservation, expiresAt: string, serverTime: string, replayed: boolean}>}
    * @throws {DropError}
    */
-  async reserve(dropId, body) {
+  async reserve(dropId, body = {}) {
     const reply = await this.#calls.persist('POST', `/api/reserve/${dropId}`, body);
-    this.#afterwards(dropId);
+    this.#sync.sold(dropId);
     return reply;
   }
 
   /**
    * Buy what is held.
    * @param {number} reservationId @param {{userId?: number}} [body]
-   * @returns {Promise<{message: string, purchase: Purchase, drop: Drop, replayed: boolean}>}
+   * @returns {Promise<{message: string, purchase: Purchase, drop: PurchasedDrop, replayed: boolean}>}
    * @throws {DropError}
    */
   async purchase(reservationId, body = {}) {
     const reply = await this.#calls.persist('POST', `/api/purchase/${reservationId}`, body);
-    this.#afterwards(reply.purchase.dropId);
+    this.#sync.sold(reply.purchase.dropId);
     return reply;
   }
 
@@ -142,7 +159,7 @@ class DropClient {
    */
   async release(reservationId, body = {}) {
     const reply = await this.#calls.persist('DELETE', `/api/reservations/${reservationId}`, body);
-    this.#afterwards(reply.reservation.dropId);
+    this.#sync.sold(reply.reservation.dropId);
     return reply;
   }
 
@@ -157,9 +174,13 @@ class DropClient {
     return this.#calls.persist('GET', `/api/reservations/${reservationId}${query}`);
   }
 
-  /** A new user by name; DropError `username_taken` if it is not free. @param {string} username */
+  /**
+   * A new user by name; DropError `username_taken` if it is not free.
+   * @param {string} username
+   * @returns {Promise<{message: string, user: {id: number, username: string}, replayed: boolean}>}
+   */
   createUser(username) {
-    return this.#calls.persist('POST', '/api/users', { username });
+    return this.#calls.persist('POST', '/api/users', { username }, { 'Idempotency-Key': randomKey() });
   }
 
   /** All users; only a development server tells. @returns {Promise<{users: {id: number, username: string}[]}>} */
@@ -167,132 +188,14 @@ class DropClient {
     return this.#calls.persist('GET', '/api/users');
   }
 
-  /** Without a channel nobody else would tell this page about its own sale. */
-  #afterwards(dropId) {
-    if (this.#state !== 'live') this.#catchUp(dropId, this.#timing.spreadMs);
-  }
-
-  start() {
-    this.#openChannel();
-    this.#timers.set('refresh', 0, () => this.#refresh());
-    globalThis.addEventListener?.('online', this.#hurry);
-    globalThis.document?.addEventListener?.('visibilitychange', this.#hurry);
+  /** Ask for a drop's snapshot now; events carry neither `nextExpiryAt` nor `soldCount`. @param {number} dropId */
+  refresh(dropId) {
+    this.#sync.refresh(dropId);
   }
 
   /** Stop everything; the client is of no use afterwards. */
   close() {
-    this.#closed = true;
-    this.#timers.close();
-    this.#channel?.close();
+    this.#sync.close();
     this.#store.close();
-    globalThis.removeEventListener?.('online', this.#hurry);
-    globalThis.document?.removeEventListener?.('visibilitychange', this.#hurry);
-  }
-
-  #hurry = () => {
-    if (globalThis.document?.hidden) return;
-    this.#channel?.hurry();
-    this.#timers.set('refresh', 0, () => this.#refresh());
-  };
-
-  async #openChannel() {
-    const Pusher = this.#Pusher ?? globalThis.Pusher;
-    try {
-      if (!Pusher) throw new DropError({ code: 'not_configured', detail: 'pusher-js is not loaded.' });
-      const { json: config } = await this.#calls.attempt('GET', '/api/realtime');
-      if (this.#closed) return;
-      this.#channel = createChannel({
-        Pusher,
-        config,
-        onEvent: (event, data) => this.#onEvent(event, data),
-        onSubscribed: () => this.#refreshSoon(),
-        onStateChange: () => this.#updateState(),
-        onRefused: () => this.#reopenChannelLater(),
-      });
-      this.#follow();
-    } catch (error) {
-      this.#reopenChannelLater(error.code === 'network' ? this.#timing.pollMs * 2 : this.#timing.realtimeMs);
-    }
-  }
-
-  #reopenChannelLater(delay = this.#timing.realtimeMs) {
-    this.#channel = null;
-    this.#updateState();
-    this.#timers.set('channel', spread(delay), () => this.#openChannel());
-  }
-
-  #follow() {
-    this.#channel?.follow(this.#store.ids());
-  }
-
-  #onEvent(event, data) {
-    if (event === 'stockUpdate' || event === 'newPurchase' || event === 'dropChanged') {
-      const incomplete = this.#store.apply(event, data);
-      const soldOut = event === 'stockUpdate' && data.availableStock === 0;
-      if (incomplete || soldOut) this.refresh(data.dropId);
-      if (event === 'dropChanged' && !this.#store.ids().includes(data.dropId)) this.#refreshSoon();
-    }
-    this.#emitter.emit(event, data);
-  }
-
-  /** All snapshots again, and once more when no CDN can hold an older one. */
-  #refreshSoon() {
-    this.#timers.set('refresh', this.#timing.spreadMs * Math.random(), () => this.#refresh(true));
-  }
-
-  /** Ask for a drop's snapshot now; events carry neither `nextExpiryAt` nor `soldCount`. @param {number} dropId */
-  refresh(dropId) {
-    this.#catchUp(dropId, this.#timing.spreadMs * Math.random());
-  }
-
-  /** Ask for one drop until its snapshot has caught up with the events. */
-  #catchUp(dropId, delay, attempt = 0) {
-    this.#timers.set(`drop ${dropId}`, delay, async () => {
-      const known = await this.#snapshots.drop(dropId).catch(() => false);
-      if (known) this.#follow();
-      if (this.#store.lacks(dropId) && attempt < CATCH_UP_ATTEMPTS) {
-        this.#catchUp(dropId, spread(this.#timing.spreadMs * 1.6 ** attempt), attempt + 1);
-      }
-    });
-  }
-
-  /** All snapshots that the watchers need, and the appointment for the next ones. */
-  async #refresh(again = false) {
-    if (this.#closed) return;
-    try {
-      await this.#snapshots.all();
-      // The shop answers again, so the channel's long wait has no reason any more.
-      if (this.#failures > 0) this.#channel?.hurry();
-      this.#failures = 0;
-    } catch {
-      this.#failures += 1;
-    }
-    if (this.#closed) return;
-    this.#follow();
-    this.#updateState();
-    this.#timers.set('refresh', again ? this.#timing.settleMs : spread(this.#pause()), () => this.#refresh());
-  }
-
-  #pause() {
-    if (this.#state === 'live') return Date.now() < this.#lateUntil ? this.#timing.settleMs : this.#timing.safetyMs;
-    const idle = globalThis.document?.hidden || this.#failures > MANY_FAILURES;
-    return idle ? this.#timing.slowPollMs : this.#timing.pollMs;
-  }
-
-  #updateState() {
-    if (this.#closed) return;
-    const before = this.#state;
-    if (this.#channel?.isLive()) this.#state = 'live';
-    else if (this.#failures > 0) this.#state = 'offline';
-    else if (this.#snapshots.seen()) this.#state = 'polling';
-    if (this.#state === before) return;
-    if (before === 'live') {
-      this.#lateUntil = Infinity;
-      // The appointment for the safety snapshot is far too late once events have stopped.
-      this.#timers.set('refresh', spread(this.#timing.pollMs), () => this.#refresh());
-    } else if (this.#state === 'live' && this.#lateUntil === Infinity) {
-      this.#lateUntil = Date.now() + this.#timing.lateEventsMs;
-    }
-    this.#emitter.emit('state', this.#state);
   }
 }

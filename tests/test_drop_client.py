@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from dev.npm import require_node
+from dev.npm import js_tools, require_node
 from dev.soketi import Soketi
 from lib import inventory
 from tests.support.buyers import in_background
@@ -29,6 +29,13 @@ def test_the_unit_tests_in_node():
     assert tests
     run = subprocess.run([require_node(), "--test", *tests], capture_output=True, text=True, timeout=120, cwd=ROOT)
     assert run.returncode == 0, run.stdout[-8000:] + run.stderr[-2000:]
+
+
+def test_editors_know_the_types_of_the_client():
+    # usage.ts compiles against the JSDoc types, and so does the client itself, in the strictest mode.
+    project = ROOT / "tests" / "js" / "types"
+    run = subprocess.run([js_tools() / "tsc", "-p", project], capture_output=True, text=True, timeout=120)
+    assert run.returncode == 0, run.stdout[-8000:]
 
 
 @pytest.fixture(scope="module")

@@ -99,6 +99,7 @@ def test_options_lists_the_methods_of_the_route(client: httpx2.Client, database:
 def test_a_browser_may_read_the_headers_it_needs(client: httpx2.Client, database: Database) -> None:
     exposed = client.get("/api/drops", headers=ORIGIN).headers["access-control-expose-headers"].split(", ")
     assert set(exposed) >= {"X-Request-Id", "Server-Timing", "ETag", "Link", "Retry-After", "Idempotency-Replayed"}
+    assert set(exposed) >= {"Date", "Age", "X-Vercel-Cache"}  # what the client tells the time and a kept reply by
 
 
 def test_a_browser_may_read_a_failure(client: httpx2.Client, database: Database) -> None:

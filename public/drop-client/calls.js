@@ -4,9 +4,22 @@
  */
 
 /**
- * @typedef {{id: number, userId: number, dropId: number, size: string|null, status: string, expires_at: string}} Reservation
- * @typedef {{id: number, reservationId: number, userId: number, dropId: number, size: string|null, price: number,
+ * @typedef {'ACTIVE'|'EXPIRED'|'PURCHASED'|'RELEASED'} ReservationStatus
+ * @typedef {{id: number, userId: number, dropId: number, size: string, status: ReservationStatus, expires_at: string,
+ *   createdAt: string}} Reservation
+ * @typedef {{id: number, reservationId: number, userId: number, dropId: number, size: string, price: number,
  *   currency: string, timestamp: string}} Purchase
+ * @typedef {Record<string, string>} Headers
+ *
+ * @typedef {(about: {refused: boolean}) => Headers | Promise<Headers>} HeaderProvider
+ *   Headers of a buyer's requests, asked for before each one. `refused`: the last ones were answered with 401, so a token
+ *   that is kept should be renewed; if they are refused once more, the caller is told.
+ *
+ * @typedef {object} Ask
+ * @property {unknown} [body]
+ * @property {Headers} [headers]
+ * @property {string|null} [etag]
+ * @property {number} [timeout] ms
  */
 
 const TIMEOUT_MS = 8000;
@@ -51,44 +64,53 @@ function isPassing(error) {
   return PASSING.has(error.code);
 }
 
-/** @param {DropError} error @param {number} attempt from 0 */
+/** @param {DropError} error @param {number} attempt from 0 @param {() => number} random */
 function delayBefore(error, attempt, random) {
   const backoff = Math.min(FIRST_DELAY_MS * 2 ** attempt, LONGEST_DELAY_MS);
   return Math.max((error.retryAfter ?? 0) * 1000, backoff * (0.5 + random()));
 }
 
-/** A CDN's kept reply carries the time at which it was made, not the time now. @param {Headers} headers */
-function isFresh(headers) {
-  return Number(headers.get('Age') ?? 0) === 0 && !/HIT|STALE/.test(headers.get('X-Vercel-Cache') ?? '');
+/** Whether a cache had kept this reply: its Date is the time at which it was made. @param {Response} response */
+function wasKept({ headers }) {
+  return Number(headers.get('Age') ?? 0) > 0 || /HIT|STALE/.test(headers.get('X-Vercel-Cache') ?? '');
 }
 
-/** The server's time to the millisecond, where a reply tells it. */
+/** The server's time to the millisecond, where a reply tells it. @param {any} json */
 function exactTime(json) {
   if (json?.serverTime) return Date.parse(json.serverTime);
   // A hold's deadline less what is left of it is the time at which it was looked at.
   return json?.secondsLeft > 0 ? Date.parse(json.reservation.expires_at) - json.secondsLeft * 1000 : NaN;
 }
 
+/** @param {number} ms @returns {Promise<void>} */
 const sleepFor = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+
+/** Works on pages without TLS too, where crypto.randomUUID is missing. */
+export function randomKey() {
+  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, '0')).join('');
+}
 
 /**
  * @param {object} options
  * @param {string} options.api
- * @param {typeof fetch} options.fetch
- * @param {() => Record<string, string>} [options.headers] added to every request, for Authorization
- * @param {ReturnType<import('./clock.js').createClock>} options.clock
+ * @param {typeof globalThis.fetch} options.fetch
+ * @param {HeaderProvider} [options.headers] added to a buyer's requests, for Authorization
+ * @param {ReturnType<typeof import('./clock.js').createClock>} options.clock
  * @param {(ms: number) => Promise<void>} [options.sleep]
  * @param {() => number} [options.random]
  */
-export function createCalls({ api, fetch, headers = () => ({}), clock, sleep = sleepFor, random = Math.random }) {
-  /** One request. Resolves with any reply at all; throws DropError `network` without one. */
-  async function ask(method, path, { body, etag, timeout = TIMEOUT_MS } = {}) {
+export function createCalls({ api, fetch, headers: provider, clock, sleep = sleepFor, random = Math.random }) {
+  /**
+   * One request. Resolves with any reply at all; throws DropError `network` without one.
+   * @param {string} method @param {string} path @param {Ask} [options]
+   */
+  async function ask(method, path, { body, headers, etag, timeout = TIMEOUT_MS } = {}) {
     const sentAt = clock.localNow();
     try {
       const response = await fetch(`${api}${path}`, {
         method,
         headers: {
-          ...headers(),
+          ...headers,
           ...(body ? { 'Content-Type': 'application/json' } : {}),
           ...(etag ? { 'If-None-Match': etag } : {}),
         },
@@ -100,14 +122,16 @@ export function createCalls({ api, fetch, headers = () => ({}), clock, sleep = s
       const json = response.status === 304 ? null : await response.json().catch(() => null);
       const date = Date.parse(response.headers.get('Date') ?? '');
       const receivedAt = clock.localNow();
-      if (isFresh(response.headers)) clock.learnDate(date, sentAt, receivedAt);
+      const isKept = wasKept(response);
+      if (!isKept) clock.learnDate(date, sentAt, receivedAt);
       clock.learnExact(exactTime(json), sentAt, receivedAt);
-      return { response, json, date: Number.isNaN(date) ? null : date };
+      return { response, json, date: Number.isNaN(date) ? null : date, isKept };
     } catch {
       throw new DropError({ code: 'network', detail: 'The shop could not be reached.' });
     }
   }
 
+  /** @param {string} method @param {string} path @param {Ask} [options] */
   async function attempt(method, path, options) {
     const reply = await ask(method, path, options);
     if (!reply.response.ok && reply.response.status !== 304) throw errorOf(reply.response, reply.json);
@@ -115,14 +139,35 @@ export function createCalls({ api, fetch, headers = () => ({}), clock, sleep = s
     return reply;
   }
 
-  /** A request that is repeated while the failure is a passing one. */
-  async function persist(method, path, body) {
+  /** @param {boolean} refused @returns {Promise<Headers|undefined>} */
+  async function credentials(refused) {
+    try {
+      return await provider?.({ refused });
+    } catch (error) {
+      const detail = `No credentials: ${error instanceof Error ? error.message : error}`;
+      throw new DropError({ code: 'unauthorized', detail });
+    }
+  }
+
+  /**
+   * A buyer's request, repeated while the failure is a passing one.
+   * @param {string} method @param {string} path @param {unknown} [body]
+   * @param {Headers} [more] headers beside those of the provider, the same each time
+   */
+  async function persist(method, path, body, more) {
+    let refused = false;
     for (let tried = 0; ; tried += 1) {
       try {
-        const { response, json } = await attempt(method, path, { body });
+        const headers = { ...(await credentials(refused)), ...more };
+        const { response, json } = await attempt(method, path, { body, headers });
         return { ...json, replayed: response.status === 200 && response.headers.get('Idempotency-Replayed') === 'true' };
       } catch (error) {
-        if (tried + 1 >= ATTEMPTS || !isPassing(error)) throw error;
+        if (!(error instanceof DropError) || tried + 1 >= ATTEMPTS) throw error;
+        if (provider && !refused && error.status === 401) {
+          refused = true;
+          continue;
+        }
+        if (!isPassing(error)) throw error;
         await sleep(delayBefore(error, tried, random));
       }
     }

@@ -9,11 +9,12 @@ const DATE_RESOLUTION_MS = 1000;
 const DATE_LAG_MS = 2000;
 
 /** @param {() => number} [localNow] */
-export function createClock(localNow = Date.now) {
+export function createClock(localNow = () => Date.now()) {
   let low = -Infinity;
   let high = Infinity;
   let isExact = false;
 
+  /** @param {number} newLow @param {number} newHigh */
   function learn(newLow, newHigh) {
     if (newLow > high || newHigh < low) {
       // They contradict each other: the local clock was set, or the device slept. The newer reply is right.
@@ -26,7 +27,10 @@ export function createClock(localNow = Date.now) {
 
   return {
     localNow,
-    /** A time in ms with full resolution (serverTime). */
+    /**
+     * A time in ms with full resolution (serverTime), from a reply to what was sent and received at these local times.
+     * @param {number} time @param {number} sentAt @param {number} receivedAt
+     */
     learnExact(time, sentAt, receivedAt) {
       if (!Number.isFinite(time)) return;
       // Whatever Date headers have said before, they said it less well.
@@ -34,7 +38,7 @@ export function createClock(localNow = Date.now) {
       isExact = true;
       learn(time - receivedAt, time - sentAt);
     },
-    /** A time in ms cut down to the second (Date header). */
+    /** The same for a time cut down to the second (Date header). @param {number} time @param {number} sentAt @param {number} receivedAt */
     learnDate(time, sentAt, receivedAt) {
       if (!Number.isFinite(time)) return;
       const [newLow, newHigh] = [time - receivedAt, time + DATE_RESOLUTION_MS - sentAt];

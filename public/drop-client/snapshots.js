@@ -16,24 +16,44 @@ export function nextPage(link) {
 }
 
 /**
- * @param {ReturnType<import('./calls.js').createCalls>} calls
- * @param {ReturnType<import('./store.js').createStore>} store
+ * What one look at the shop brought.
+ * @typedef {object} Look
+ * @property {boolean} isNews a newer stock than was known
+ * @property {boolean} isKept a cache had kept it: a newer one may be behind it
+ *
+ * @typedef {{etag: string|null, ids: number[], next: string|null}} Page
  */
-export function createSnapshots(calls, store) {
-  /** @type {Map<string, {etag: string|null, ids: number[], next: string|null}>} */
+
+/** @param {string} status */
+const firstPage = (status) => (status === 'live' ? '/api/drops' : `/api/drops?status=${status}`);
+/** @param {number} id */
+const pathOf = (id) => `/api/drops/${id}`;
+
+/**
+ * @param {ReturnType<typeof import('./calls.js').createCalls>} calls
+ * @param {ReturnType<typeof import('./store.js').createStore>} store
+ * @param {number} keepMs how long to remember, at least, what nobody watches any more
+ */
+export function createSnapshots(calls, store, keepMs) {
+  /** @type {Map<string, Page>} */
   const pages = new Map();
+  /** @type {Set<string|number>} paths and drops that nobody needed when forget() looked the last time */
+  let unneeded = new Set();
+  let lookedAt = performance.now();
   let asked = 0;
   let seen = false;
   let timeout = FIRST_TIMEOUT_MS;
 
-  async function load(path) {
+  /** @param {string} path @param {Look} look @returns {Promise<Page>} */
+  async function load(path, look) {
     const source = { date: null, asked: (asked += 1) };
     const known = pages.get(path);
-    const { response, json, date } = await calls.attempt('GET', path, { etag: known?.etag, timeout });
+    const { response, json, date, isKept } = await calls.attempt('GET', path, { etag: known?.etag, timeout });
     seen = true;
-    if (response.status === 304) return known;
+    look.isKept ||= isKept;
+    if (response.status === 304 && known) return known;
     const drops = Array.isArray(json) ? json : [json];
-    store.merge(drops, { ...source, date });
+    if (store.merge(drops, { ...source, date })) look.isNews = true;
     const page = {
       etag: response.headers.get('ETag'),
       ids: drops.map((drop) => drop.id),
@@ -43,33 +63,63 @@ export function createSnapshots(calls, store) {
     return page;
   }
 
-  async function list(status) {
+  /** @param {string} status @param {Look} look */
+  async function loadList(status, look) {
     const ids = [];
-    let path = status === 'live' ? '/api/drops' : `/api/drops?status=${status}`;
+    /** @type {string|null} */
+    let path = firstPage(status);
     for (let count = 0; path && count < MOST_PAGES; count += 1) {
-      const page = await load(path);
+      /** @type {Page} */
+      const page = await load(path, look);
       ids.push(...page.ids);
       path = page.next;
     }
     store.setList(status, ids);
   }
 
+  /**
+   * Drops and ETags that nobody needed at two looks in a row, so that a page can stay open for days. Who watches a drop
+   * again soon sees no older stock than before.
+   */
+  function forget() {
+    if (performance.now() - lookedAt < keepMs) return;
+    lookedAt = performance.now();
+    /** @type {Set<string|number>} */
+    const needed = new Set([...store.ids(), ...store.ids().map(pathOf)]);
+    for (const status of store.lists()) {
+      for (let path = firstPage(status); path && !needed.has(path); path = pages.get(path)?.next ?? '') needed.add(path);
+    }
+    // What a kept ETag stands for has to stay known, or "not modified" would leave a hole.
+    for (const { ids } of pages.values()) for (const id of ids) needed.add(id);
+    const before = unneeded;
+    unneeded = new Set([...pages.keys(), ...store.known()].filter((key) => !needed.has(key)));
+    for (const key of unneeded) {
+      if (!before.has(key)) continue;
+      if (typeof key === 'string') pages.delete(key);
+      else store.forget(key);
+    }
+  }
+
   return {
     /** Whether any snapshot has ever come. */
     seen: () => seen,
-    /** One drop. */
-    drop: (id) => load(`/api/drops/${id}`).then(() => true),
-    /** Every list and every drop that is watched; throws if one of them did not come. */
+    /** One drop. @param {number} id */
+    drop: (id) => load(pathOf(id), { isNews: false, isKept: false }),
+    /** Every list and every drop that is watched; throws if one of them did not come. @returns {Promise<Look>} */
     async all() {
+      /** @type {Look} */
+      const look = { isNews: false, isKept: false };
       try {
-        await Promise.all(store.lists().map(list));
-        await Promise.all(store.idsOutsideLists().map((id) => load(`/api/drops/${id}`)));
+        await Promise.all(store.lists().map((status) => loadList(status, look)));
+        await Promise.all(store.idsOutsideLists().map((id) => load(pathOf(id), look)));
         timeout = FIRST_TIMEOUT_MS;
       } catch (error) {
         // A reply that is cut off hangs; a slow network needs longer. Start impatient, end patient.
         timeout = Math.min(timeout * 1.5, LONGEST_TIMEOUT_MS);
         throw error;
       }
+      forget();
+      return look;
     },
   };
 }

@@ -2,30 +2,45 @@
  * The drops that are known, and who watches them. Watchers are told once a turn, however much has changed in it.
  */
 import {
-  applyChange, applyPurchase, applySnapshot, applyStockUpdate, emptyEntry, needsSnapshot, nextBoundary, viewOf,
+  applyChange, applyPurchase, applySnapshot, applyStockUpdate, emptyEntry, needsSnapshot, nextBoundary, showsGap, viewOf,
 } from './state.js';
+import { tell } from './util.js';
 
 const APPLY = { stockUpdate: applyStockUpdate, newPurchase: applyPurchase, dropChanged: applyChange };
 /** setTimeout counts in 32 bits; a drop may start later than that. */
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
+/**
+ * @typedef {import('./state.js').Drop} Drop
+ * @typedef {import('./state.js').Entry} Entry
+ * @typedef {(drops: Drop[]) => void} ListWatcher
+ * @typedef {(drop: Drop) => void} DropWatcher
+ * @typedef {{ids: number[]|null, watchers: Set<ListWatcher>}} List `ids` is null until the list has come
+ */
+
 /** @param {() => number} serverNow ms */
 export function createStore(serverNow) {
-  /** @type {Map<number, import('./state.js').Entry>} */
+  /** @type {Map<number, Entry>} */
   const entries = new Map();
-  /** @type {Map<string, {ids: number[]|null, watchers: Set<Function>}>} by status filter */
+  /** @type {Map<string, List>} by status filter */
   const lists = new Map();
-  /** @type {Map<number, Set<Function>>} */
+  /** @type {Map<number, Set<DropWatcher>>} */
   const dropWatchers = new Map();
+  /** @type {Set<number>} */
   const changed = new Set();
+  /** @type {Set<string>} */
   const changedLists = new Set();
   let flushPlanned = false;
-  let boundaryTimer = null;
+  /** @type {ReturnType<typeof setTimeout>|undefined} */
+  let boundaryTimer;
+  /** The time as of which the watchers know every status. */
+  let viewedAt = serverNow();
 
-  const entryOf = (id) => entries.get(id) ?? emptyEntry(id);
-  const view = (id) => (entries.has(id) ? viewOf(entries.get(id), serverNow()) : null);
-  const viewList = (list) => list.ids.map(view).filter(Boolean);
+  const entryOf = (/** @type {number} */ id) => entries.get(id) ?? emptyEntry(id);
+  const view = (/** @type {number} */ id) => viewOf(entryOf(id), serverNow());
+  const viewList = (/** @type {number[]} */ ids) => ids.map(view).filter((drop) => drop !== null);
 
+  /** @param {Entry} entry */
   function put(entry) {
     if (entries.get(entry.id) === entry) return;
     entries.set(entry.id, entry);
@@ -47,66 +62,79 @@ export function createStore(serverNow) {
     changedLists.clear();
     for (const id of ids) {
       const drop = view(id);
-      if (drop) dropWatchers.get(id)?.forEach((callback) => callback(drop));
+      if (drop) dropWatchers.get(id)?.forEach((callback) => tell(callback, drop));
     }
     for (const [status, list] of lists) {
       if (!list.ids || !(statuses.has(status) || list.ids.some((id) => ids.has(id)))) continue;
-      const drops = viewList(list);
-      list.watchers.forEach((callback) => callback(drops));
+      const drops = viewList(list.ids);
+      list.watchers.forEach((callback) => tell(callback, drops));
     }
-    planBoundary();
+    recheck();
   }
 
-  /** A drop opens and ends by the clock, without any event. */
-  function planBoundary() {
-    clearTimeout(boundaryTimer);
+  /** A drop opens and ends by the clock, without any event. The clock may also jump: it was set, or the device slept. */
+  function recheck() {
     const now = serverNow();
-    const due = [...entries.values()].map((entry) => [entry.id, nextBoundary(entry, now)]).filter(([, time]) => time);
-    if (due.length === 0) return;
-    const soonest = Math.min(...due.map(([, time]) => time));
-    boundaryTimer = setTimeout(() => {
-      due.filter(([, time]) => time <= serverNow()).forEach(([id]) => changed.add(id));
-      plan();
-    }, Math.min(Math.max(soonest - now, 0) + 1, LONGEST_TIMER_MS));
+    const [from, to] = [Math.min(viewedAt, now), Math.max(viewedAt, now)];
+    viewedAt = now;
+    let soonest = Infinity;
+    for (const entry of entries.values()) {
+      if ((nextBoundary(entry, from) ?? Infinity) <= to) changed.add(entry.id);
+      soonest = Math.min(soonest, nextBoundary(entry, now) ?? Infinity);
+    }
+    if (changed.size > 0) plan();
+    clearTimeout(boundaryTimer);
+    if (soonest < Infinity) boundaryTimer = setTimeout(recheck, Math.min(soonest - now + 1, LONGEST_TIMER_MS));
   }
 
-  /** The first call comes in a later turn, so that the caller has its stop function by then. */
+  /**
+   * The first call comes in a later turn, so that the caller has its stop function by then.
+   * @template Value
+   * @param {(value: Value) => void} callback @param {() => Value|null|false} current
+   */
   function tellFirst(callback, current) {
     queueMicrotask(() => {
       const value = current();
-      if (value) callback(value);
+      if (value) tell(callback, value);
     });
   }
 
   return {
+    /** @param {string} status @param {ListWatcher} callback @returns {() => void} */
     addList(status, callback) {
-      if (!lists.has(status)) lists.set(status, { ids: null, watchers: new Set() });
-      const list = lists.get(status);
+      /** @type {List} */
+      const list = lists.get(status) ?? { ids: null, watchers: new Set() };
+      lists.set(status, list);
       list.watchers.add(callback);
-      tellFirst(callback, () => list.watchers.has(callback) && list.ids && viewList(list));
+      tellFirst(callback, () => list.watchers.has(callback) && list.ids && viewList(list.ids));
       return () => {
         list.watchers.delete(callback);
         if (list.watchers.size === 0 && lists.get(status) === list) lists.delete(status);
       };
     },
+    /** @param {number} id @param {DropWatcher} callback @returns {() => void} */
     addDrop(id, callback) {
-      if (!dropWatchers.has(id)) dropWatchers.set(id, new Set());
-      const watchers = dropWatchers.get(id);
-      watchers.add(callback);
+      /** @type {Set<DropWatcher>} */
+      const watchers = dropWatchers.get(id) ?? new Set();
+      dropWatchers.set(id, watchers.add(callback));
       tellFirst(callback, () => watchers.has(callback) && view(id));
       return () => {
         watchers.delete(callback);
         if (watchers.size === 0 && dropWatchers.get(id) === watchers) dropWatchers.delete(id);
       };
     },
+    recheck,
     /** Statuses of the watched lists. */
     lists: () => [...lists.keys()],
     /** Every drop that somebody sees. */
     ids: () => [...new Set([...[...lists.values()].flatMap((list) => list.ids ?? []), ...dropWatchers.keys()])],
+    /** @param {number} id */
+    isWatched: (id) => dropWatchers.has(id) || [...lists.values()].some((list) => list.ids?.includes(id)),
     idsOutsideLists() {
       const listed = new Set([...lists.values()].flatMap((list) => list.ids ?? []));
       return [...dropWatchers.keys()].filter((id) => !listed.has(id));
     },
+    /** @param {string} status @param {number[]} ids */
     setList(status, ids) {
       const list = lists.get(status);
       if (!list || (list.ids && list.ids.length === ids.length && list.ids.every((id, i) => id === ids[i]))) return;
@@ -114,18 +142,38 @@ export function createStore(serverNow) {
       changedLists.add(status);
       plan();
     },
+    /**
+     * Take in snapshots.
+     * @param {import('./state.js').Drop[]} drops @param {import('./state.js').SnapshotSource} source
+     * @returns {boolean} whether one of them has a newer stock than was known: no event has told of it, yet or at all
+     */
     merge(drops, source) {
-      for (const drop of drops) put(applySnapshot(entryOf(drop.id), drop, source));
+      let isNews = false;
+      for (const drop of drops) {
+        const before = entryOf(drop.id);
+        const after = applySnapshot(before, drop, source);
+        if (before.stock && after.stock && after.stock.stockVersion > before.stock.stockVersion) isNews = true;
+        put(after);
+      }
+      return isNews;
     },
-    /** Take in an event. @returns {boolean} whether a snapshot has to complete it */
+    /**
+     * Take in an event of a watched drop.
+     * @param {keyof typeof APPLY} event @param {any} data
+     * @returns {boolean} whether a snapshot has to complete it: something is missing, or an event before it is
+     */
     apply(event, data) {
       const before = entryOf(data.dropId);
       const after = APPLY[event](before, data);
       put(after);
-      return after !== before && needsSnapshot(after);
+      return (after !== before && needsSnapshot(after)) || showsGap(before, data);
     },
+    /** The drops that are remembered, watched or not. */
+    known: () => [...entries.keys()],
+    /** @param {number} id */
+    forget: (id) => entries.delete(id),
     /** Whether a drop's snapshot lags behind its events. */
-    lacks: (id) => entries.has(id) && needsSnapshot(entries.get(id)),
+    lacks: (/** @type {number} */ id) => entries.has(id) && needsSnapshot(entryOf(id)),
     close() {
       clearTimeout(boundaryTimer);
       lists.clear();

@@ -18,7 +18,7 @@ function open(t, shop = new FakeShop(aDrop()), { pusher = fakePusher(), Pusher =
   return { client, shop, network: pusher.network, shown, states, stock, state };
 }
 
-const stockUpdate = (version, availableStock) => ({ dropId: 1, version, availableStock });
+const stockUpdate = (version, availableStock) => ({ dropId: 1, version, stockVersion: version, availableStock });
 
 test('a watcher gets a snapshot, then events, live', async (t) => {
   const { client, network, stock, state } = open(t);

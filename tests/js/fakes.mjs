@@ -16,6 +16,7 @@ export const aDrop = (over = {}) => ({
   maxPerUser: null,
   sizes: [],
   version: 1,
+  stockVersion: 1,
   nextExpiryAt: null,
   recentPurchases: [],
   ...over,
@@ -36,6 +37,9 @@ export class FakeShop {
   drops = new Map();
   realtime = { key: 'k', options: {}, channels: { stock: 'cache-drop-{id}', drop: 'drop-{id}', all: 'drops' } };
   down = false;
+  records = true;
+  /** Added to each reply's headers; null takes one away. */
+  headers = {};
   requests = [];
   /** Answers to give before the ordinary ones: functions (method, path, body) => Response | null. */
   scripted = [];
@@ -48,8 +52,11 @@ export class FakeShop {
     this.drops.set(drop.id, drop);
   }
 
+  /** As the database does, a change of stock counts `stockVersion` up; events are the test's to send. */
   change(id, over) {
-    this.put({ ...this.drops.get(id), ...over });
+    const before = this.drops.get(id);
+    const stockVersion = before.stockVersion + (over.availableStock === undefined ? 0 : 1);
+    this.put({ ...before, stockVersion, ...over });
   }
 
   paths(start) {
@@ -58,7 +65,7 @@ export class FakeShop {
 
   fetch = async (url, { method = 'GET', headers = {}, body } = {}) => {
     const path = url.replace(/^https?:\/\/[^/]+/, '');
-    this.requests.push({ method, path, headers, body: body && JSON.parse(body) });
+    if (this.records) this.requests.push({ method, path, headers, body: body && JSON.parse(body) });
     await wait(1);
     if (this.down) throw new TypeError('fetch failed');
     const special = this.scripted.length ? this.scripted.shift()(method, path, body) : null;
@@ -66,6 +73,15 @@ export class FakeShop {
   };
 
   answer(path, headers) {
+    const answer = this.ordinaryAnswer(path, headers);
+    for (const [name, value] of Object.entries(this.headers)) {
+      if (value === null) answer.headers.delete(name);
+      else answer.headers.set(name, value);
+    }
+    return answer;
+  }
+
+  ordinaryAnswer(path, headers) {
     if (path === '/api/realtime') {
       return this.realtime ? reply(200, this.realtime) : problem(503, 'not_configured');
     }
@@ -113,6 +129,9 @@ export function fakePusher() {
     constructor(key, options) {
       Object.assign(this, { key, options });
       network.instances.push(this);
+      this.connection.send_event = (name) => {
+        if (name === 'pusher:ping' && !this.silent) setTimeout(() => this.connection.emit('message', {}), 1);
+      };
       setTimeout(() => this.connect(), 1);
     }
     #become(current) {
@@ -131,7 +150,12 @@ export function fakePusher() {
       }, 2);
     }
     disconnect() {
+      this.silent = false;
       this.#become('disconnected');
+    }
+    /** What a dead connection that does not know it looks like: it says nothing, not even to a ping. */
+    silence() {
+      this.silent = true;
     }
     /** What a broken connection looks like: pusher-js goes back to connecting. */
     drop() {
@@ -160,11 +184,14 @@ export function fakePusher() {
   network.publish = (name, event, data) => {
     if (name.startsWith('cache-')) network.cached.set(name, { event, data });
     network.instances
-      .filter((one) => one.connection.state === 'connected')
+      .filter((one) => one.connection.state === 'connected' && !one.silent)
       .forEach((one) => one.channels.get(name)?.emit(event, data));
   };
   return { Pusher, network };
 }
 
 /** Waits short enough for a test. */
-export const QUICK = { pollMs: 20, slowPollMs: 40, safetyMs: 10000, settleMs: 30, realtimeMs: 40, spreadMs: 5 };
+export const QUICK = {
+  pollMs: 20, slowPollMs: 40, safetyMs: 10000, quietMs: 10000, settleMs: 30, realtimeMs: 40, spreadMs: 5, retryMs: 5,
+  keepMs: 30, pongMs: 20,
+};

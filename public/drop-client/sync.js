@@ -1,0 +1,214 @@
+/**
+ * Keeps the store up to date: by events while there is a channel, by polling while there is none, and by snapshots
+ * whenever an event may be missing.
+ */
+import { DropError } from './calls.js';
+import { createChannel } from './channel.js';
+import { createSnapshots } from './snapshots.js';
+import { CATCH_UP_ATTEMPTS, MANY_FAILURES, spread } from './timing.js';
+import { createTimers } from './util.js';
+import { watchForWaking } from './wake.js';
+
+/**
+ * @typedef {'live'|'polling'|'offline'} ConnectionState
+ *
+ * @typedef {object} Parts
+ * @property {any} Pusher the pusher-js class; the global one where it is missing
+ * @property {ReturnType<typeof import('./calls.js').createCalls>} calls
+ * @property {ReturnType<typeof import('./store.js').createStore>} store
+ * @property {typeof import('./timing.js').TIMING} timing
+ * @property {(event: string, data: any) => void} emit
+ */
+
+export class Sync {
+  #Pusher;
+  #calls;
+  #store;
+  #snapshots;
+  #timing;
+  #emit;
+  #timers = createTimers();
+  /** @type {ReturnType<typeof createChannel>|null} */
+  #channel = null;
+  /** @type {ConnectionState|null} */
+  #state = null;
+  #failures = 0;
+  /** Time (performance.now) until which events of an outage may still come; Infinity while it lasts. */
+  #lateUntil = 0;
+  /** Whether a cache's reply is good enough for the next look. */
+  #mustBeFresh = false;
+  #stopWaking = () => {};
+  #closed = false;
+
+  /** @param {Parts} parts */
+  constructor({ Pusher, calls, store, timing, emit }) {
+    this.#Pusher = Pusher;
+    this.#calls = calls;
+    this.#store = store;
+    this.#snapshots = createSnapshots(calls, store, timing.keepMs);
+    this.#timing = timing;
+    this.#emit = emit;
+  }
+
+  get state() {
+    return this.#state;
+  }
+
+  start() {
+    this.#openChannel();
+    this.lookIn(0);
+    this.#stopWaking = watchForWaking(() => {
+      this.#channel?.hurry();
+      this.#look(true);
+    });
+  }
+
+  close() {
+    this.#closed = true;
+    this.#stopWaking();
+    this.#timers.close();
+    this.#channel?.close();
+  }
+
+  /** Subscribe to what is watched, and to nothing else. */
+  follow() {
+    this.#channel?.follow(this.#store.ids());
+  }
+
+  /** This page's own sale: without a channel nobody else would tell it. @param {number} dropId */
+  sold(dropId) {
+    if (this.#state !== 'live') this.#catchUp(dropId, this.#timing.spreadMs);
+  }
+
+  /** Ask for a drop's snapshot soon. @param {number} dropId */
+  refresh(dropId) {
+    this.#catchUp(dropId, this.#timing.spreadMs * Math.random());
+  }
+
+  // ---- the channel ----
+
+  async #openChannel() {
+    const Pusher = this.#Pusher ?? Reflect.get(globalThis, 'Pusher');
+    try {
+      if (!Pusher) throw new DropError({ code: 'not_configured', detail: 'pusher-js is not loaded.' });
+      const { json: config } = await this.#calls.attempt('GET', '/api/realtime');
+      if (this.#closed) return;
+      this.#channel = createChannel({
+        Pusher,
+        config,
+        timing: this.#timing,
+        onEvent: (event, data) => this.#onEvent(event, data),
+        onSubscribed: () => this.#lookSoon(),
+        onStateChange: () => this.#updateState(),
+        onRefused: () => this.#openChannelLater(this.#timing.realtimeMs),
+      });
+      this.follow();
+    } catch (error) {
+      const isNetwork = error instanceof DropError && error.code === 'network';
+      this.#openChannelLater(isNetwork ? this.#timing.pollMs * 2 : this.#timing.realtimeMs);
+    }
+  }
+
+  /** @param {number} delay */
+  #openChannelLater(delay) {
+    this.#channel = null;
+    this.#updateState();
+    this.#timers.set('channel', spread(delay), () => this.#openChannel());
+  }
+
+  /** @param {string} event @param {any} data */
+  #onEvent(event, data) {
+    if (event === 'stockUpdate' || event === 'newPurchase' || event === 'dropChanged') {
+      const isWatched = this.#store.isWatched(data.dropId);
+      const isIncomplete = isWatched && this.#store.apply(event, data);
+      const isSoldOut = event === 'stockUpdate' && data.availableStock === 0;
+      if (isIncomplete || (isWatched && isSoldOut)) this.refresh(data.dropId);
+      if (!isWatched && event === 'dropChanged') this.#lookSoon();
+      if (isWatched) this.#lookWhenQuiet();
+    }
+    this.#emit(event, data);
+  }
+
+  // ---- snapshots ----
+
+  /** Fetch what is watched, this soon. @param {number} delay */
+  lookIn(delay) {
+    this.#timers.soon('look', delay, () => this.#look());
+  }
+
+  /** All snapshots again, spread over the viewers, and not what a CDN had kept. */
+  #lookSoon() {
+    this.#mustBeFresh = true;
+    this.lookIn(this.#timing.spreadMs * Math.random());
+  }
+
+  /** The event that got lost may be the last: then no other one shows the gap. Nobody looks at a hidden page. */
+  #lookWhenQuiet() {
+    if (this.#state !== 'live' || globalThis.document?.hidden || this.#timing.quietMs === Infinity) return;
+    this.#timers.set('quiet', this.#timing.quietMs + this.#timing.spreadMs * Math.random(), () => this.#look(true));
+  }
+
+  /** All snapshots that the watchers need, and the appointment for the next ones. */
+  async #look(mustBeFresh = this.#mustBeFresh) {
+    if (this.#closed) return;
+    this.#mustBeFresh = false;
+    let isStale = false;
+    try {
+      const { isNews, isKept } = await this.#snapshots.all();
+      isStale = mustBeFresh && isKept;
+      // The shop answers again, so the channel's long wait has no reason any more.
+      if (this.#failures > 0) this.#channel?.hurry();
+      this.#failures = 0;
+      if (isNews) this.#doubtChannel();
+    } catch {
+      this.#failures += 1;
+    }
+    if (this.#closed) return;
+    this.#store.recheck();
+    this.follow();
+    this.#updateState();
+    this.#timers.set('look', isStale ? this.#timing.settleMs : spread(this.#pause()), () => this.#look());
+  }
+
+  /** A snapshot knew more than the events have told: either they are on their way, or the channel loses them. */
+  #doubtChannel() {
+    if (this.#state !== 'live') return;
+    this.#channel?.hurry();
+    this.#lookWhenQuiet();
+  }
+
+  #pause() {
+    const { pollMs, retryMs, settleMs, safetyMs, slowPollMs } = this.#timing;
+    if (this.#state === 'live') return performance.now() < this.#lateUntil ? settleMs : safetyMs;
+    if (globalThis.document?.hidden || this.#failures > MANY_FAILURES) return slowPollMs;
+    return this.#failures > 0 ? Math.min(retryMs * 2 ** (this.#failures - 1), pollMs) : pollMs;
+  }
+
+  /** Ask for one drop until its snapshot has caught up with the events. */
+  #catchUp(/** @type {number} */ dropId, /** @type {number} */ delay, attempt = 0) {
+    this.#timers.soon(`drop ${dropId}`, delay, async () => {
+      const isKnown = await this.#snapshots.drop(dropId).then(() => true, () => false);
+      if (isKnown) this.follow();
+      if (this.#store.lacks(dropId) && attempt < CATCH_UP_ATTEMPTS) {
+        this.#catchUp(dropId, spread(this.#timing.spreadMs * 1.6 ** attempt), attempt + 1);
+      }
+    });
+  }
+
+  #updateState() {
+    if (this.#closed) return;
+    const before = this.#state;
+    if (this.#channel?.isLive()) this.#state = 'live';
+    else if (this.#failures > 0) this.#state = 'offline';
+    else if (this.#snapshots.seen()) this.#state = 'polling';
+    if (this.#state === before) return;
+    if (before === 'live') {
+      this.#lateUntil = Infinity;
+      // The appointment for the safety snapshot is far too late once events have stopped. All viewers may be here at once.
+      this.lookIn(this.#timing.pollMs * (0.2 + 0.8 * Math.random()));
+    } else if (this.#state === 'live' && this.#lateUntil === Infinity) {
+      this.#lateUntil = performance.now() + this.#timing.lateEventsMs;
+    }
+    this.#emit('state', this.#state);
+  }
+}

@@ -1,0 +1,33 @@
+/**
+ * Tells when the page is back among the living: the network returned, somebody looks at it again, or the device slept.
+ * What was connected before may be dead without knowing it, and what was shown may be old.
+ */
+
+const BEAT_MS = 2000;
+/** A beat this late is no busy page: the device slept, or the browser froze the page. */
+const SLEPT_MS = 4000;
+
+/** @param {() => void} onWake @returns {() => void} stops it */
+export function watchForWaking(onWake) {
+  const isHidden = () => Boolean(globalThis.document?.hidden);
+  const wake = () => {
+    if (!isHidden()) onWake();
+  };
+  // Date, because performance.now() stands still in some browsers while the device sleeps.
+  let last = Date.now();
+  const beat = setInterval(() => {
+    const late = Date.now() - last - BEAT_MS;
+    last = Date.now();
+    // Browsers let a hidden page's timers wait: that is no sleep, and its showing is told anyway.
+    if (late > SLEPT_MS) wake();
+  }, BEAT_MS);
+  globalThis.addEventListener?.('online', wake);
+  globalThis.addEventListener?.('pageshow', wake);
+  globalThis.document?.addEventListener?.('visibilitychange', wake);
+  return () => {
+    clearInterval(beat);
+    globalThis.removeEventListener?.('online', wake);
+    globalThis.removeEventListener?.('pageshow', wake);
+    globalThis.document?.removeEventListener?.('visibilitychange', wake);
+  };
+}

@@ -1,0 +1,143 @@
+/** Events and connections that get lost without anybody saying so. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { aDrop, fakePusher, FakeShop, QUICK, until, wait } from './fakes.mjs';
+import { load } from './load.mjs';
+
+const { connect } = await load('drop-client.js');
+const { watchForWaking } = await load('drop-client/wake.js');
+
+/** A client that is live on a fake shop and a fake channel, its first snapshots over. */
+async function live(t, timing = {}) {
+  const shop = new FakeShop(aDrop());
+  const { Pusher, network } = fakePusher();
+  const client = connect({ fetch: shop.fetch, Pusher, timing: { ...QUICK, ...timing } });
+  t.after(() => client.close());
+  const shown = [];
+  const states = [];
+  client.onState((state) => states.push(state));
+  client.watchDrop(1, (drop) => shown.push(drop));
+  await until(() => states.at(-1) === 'live' && shown.length > 0, 'live');
+  await wait(60);
+  const publish = (version, availableStock) =>
+    network.publish('cache-drop-1', 'stockUpdate', { dropId: 1, version, stockVersion: version, availableStock });
+  return { client, shop, network, shown, states, publish, stock: () => shown.at(-1).availableStock };
+}
+
+test('when the last event of several is lost, a snapshot soon after the others brings its stock', async (t) => {
+  const { shop, publish, stock } = await live(t, { quietMs: 30 });
+  publish(2, 9);
+  shop.change(1, { availableStock: 8, stockVersion: 3, version: 3 });
+  await until(() => stock() === 8, 'the stock that no event told');
+});
+
+test('a channel that has lost an event is looked after until it has nothing to hide', async (t) => {
+  const { shop, publish, stock } = await live(t, { quietMs: 30 });
+  shop.change(1, { availableStock: 9 });
+  publish(2, 9);
+  for (const left of [8, 7, 6]) {
+    shop.change(1, { availableStock: left });
+    await until(() => stock() === left, `the stock ${left}, without any event`);
+  }
+  await wait(100);
+  const asked = shop.requests.length;
+  await wait(100);
+  assert.equal(shop.requests.length, asked);
+});
+
+test('events that come one after the other cost no snapshot between them', async (t) => {
+  const { shop, publish } = await live(t, { quietMs: 60 });
+  const asked = shop.requests.length;
+  for (let version = 2; version < 22; version += 1) {
+    publish(version, 10);
+    await wait(10);
+  }
+  assert.equal(shop.requests.length, asked);
+});
+
+test('nobody looks at a hidden page, so a lost event can wait there', async (t) => {
+  const { shop, publish } = await live(t, { quietMs: 20 });
+  t.after(() => delete globalThis.document);
+  globalThis.document = { hidden: true };
+  const asked = shop.requests.length;
+  publish(2, 9);
+  await wait(80);
+  assert.equal(shop.requests.length, asked);
+});
+
+test('a gap between events is filled by a snapshot: the lost one may have been a change', async (t) => {
+  const { shop, publish, shown } = await live(t);
+  shop.change(1, { status: 'PAUSED', version: 2 });
+  shop.change(1, { availableStock: 9, version: 3, stockVersion: 3 });
+  publish(3, 9);
+  await until(() => shown.at(-1).status === 'PAUSED', 'the change that no event told');
+});
+
+test('a connection that died without a word is found out and made anew', async (t) => {
+  const { shop, network, publish, stock, states } = await live(t, { safetyMs: 30 });
+  network.instances[0].silence();
+  shop.change(1, { availableStock: 7, stockVersion: 2 });
+  await until(() => stock() === 7, 'the stock, by a snapshot');
+  await until(() => states.length > 1 && states.at(-1) === 'live', 'live again');
+  publish(3, 6);
+  await until(() => stock() === 6, 'events again');
+});
+
+test('a connection that answers is left alone', async (t) => {
+  const { shop, network, stock, states } = await live(t, { safetyMs: 30 });
+  shop.change(1, { availableStock: 7 });
+  await until(() => stock() === 7, 'the stock, by a snapshot');
+  await wait(60);
+  assert.deepEqual(states.slice(states.indexOf('live')), ['live']);
+  assert.equal(network.connects, 1);
+});
+
+test('a look at what a cache had kept is followed by one more', async (t) => {
+  const { shop, publish } = await live(t, { quietMs: 20 });
+  shop.headers = { Age: '1' };
+  const before = shop.requests.length;
+  publish(2, 9);
+  await until(() => shop.requests.length === before + 2, 'two looks');
+  await wait(100);
+  assert.equal(shop.requests.length, before + 2);
+});
+
+test('ten thousand events in one burst end with the last one, and bring no storm of requests', async (t) => {
+  const { shop, publish, shown, stock } = await live(t, { quietMs: 30 });
+  const asked = shop.requests.length;
+  shop.change(1, { availableStock: 3, stockVersion: 10_001, version: 10_001 });
+  for (let version = 2; version <= 10_000; version += 1) publish(version, 20_000 - version);
+  publish(10_001, 3);
+  await until(() => stock() === 3, 'the last event');
+  assert.ok(shown.length < 20, `told ${shown.length} times`); // the burst was one turn
+  await wait(100);
+  assert.ok(shop.requests.length - asked <= 2, `${shop.requests.length - asked} requests`);
+});
+
+test('sold out over and over does not put off the snapshot that tells when units return', async (t) => {
+  const { shop, publish, shown } = await live(t, { spreadMs: 40 });
+  shop.change(1, { availableStock: 0, stockVersion: 900, version: 900, nextExpiryAt: '2026-06-01T12:00:00Z' });
+  const flapping = setInterval(() => publish((shown.at(-1).version ?? 1) + 1, 0), 5);
+  t.after(() => clearInterval(flapping));
+  await until(() => shown.at(-1).nextExpiryAt, 'the snapshot', 1000);
+});
+
+test('waking is told after a sleep, once, and not for a beat that is a little late', (t) => {
+  let now = 0;
+  t.mock.timers.enable({ apis: ['setInterval'] });
+  t.mock.method(Date, 'now', () => now);
+  let woken = 0;
+  const stop = watchForWaking(() => (woken += 1));
+  const beat = (ms) => {
+    now += ms;
+    t.mock.timers.tick(2000);
+  };
+  [2000, 2100, 5000, 2000].forEach(beat);
+  assert.equal(woken, 0);
+  beat(3_600_000); // asleep: time goes on, timers do not
+  beat(2000);
+  assert.equal(woken, 1);
+  stop();
+  beat(3_600_000);
+  assert.equal(woken, 1);
+});
