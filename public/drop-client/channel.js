@@ -151,10 +151,13 @@ export function createChannel({ Pusher, config, onEvent, onSubscribed, onStateCh
   return {
     follow,
     close,
-    /** Try at once: the network, the page or the shop is back. A connection that seems to be there has to prove it. */
-    hurry() {
+    /**
+     * Try at once: the network, the page or the shop is back. A connection that seems to be there has to prove it, or is
+     * given up at once.
+     */
+    hurry(givesUp = false) {
       if (closed) return;
-      if (pusher.connection.state === 'connected') return ping();
+      if (pusher.connection.state === 'connected' && !givesUp) return ping();
       restarts = 0;
       restart();
     },

@@ -5,6 +5,8 @@
 /** A storefront shows a page or two; this bounds what a client asks of a shop with a thousand drops. */
 const MOST_PAGES = 5;
 const FIRST_TIMEOUT_MS = 3000;
+/** After a sleep the browser may send the first request into a connection that is dead. */
+const WAKING_TIMEOUT_MS = 700;
 const LONGEST_TIMEOUT_MS = 12000;
 
 /** @param {string|null} link a Link header @returns {string|null} path and query of the next page */
@@ -103,6 +105,10 @@ export function createSnapshots(calls, store, keepMs) {
   return {
     /** Whether any snapshot has ever come. */
     seen: () => seen,
+    /** Be quick to give the next request up. */
+    beImpatient() {
+      timeout = WAKING_TIMEOUT_MS;
+    },
     /** One drop. @param {number} id */
     drop: (id) => load(pathOf(id), { isNews: false, isKept: false }),
     /** Every list and every drop that is watched; throws if one of them did not come. @returns {Promise<Look>} */

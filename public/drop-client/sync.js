@@ -57,8 +57,9 @@ export class Sync {
   start() {
     this.#openChannel();
     this.lookIn(0);
-    this.#stopWaking = watchForWaking(() => {
-      this.#channel?.hurry();
+    this.#stopWaking = watchForWaking((slept) => {
+      this.#channel?.hurry(slept);
+      this.#snapshots.beImpatient();
       this.#look(true);
     });
   }

@@ -17,8 +17,8 @@ export const TIMING = {
   /** Until a connection that does not come about is tried anew (pusher-js waits 15 s); half as long again each time. */
   restartMs: 2000,
   /** How long a connection may be silent before it is asked whether it is still there, and how long its answer may take. */
-  activityMs: 15000,
-  pongMs: 3000,
+  activityMs: 10000,
+  pongMs: 2000,
   /** Viewers are spread over this time when an event makes all of them ask. */
   spreadMs: 300,
   /** What nobody watches any more is remembered this long at least. */

@@ -3,31 +3,35 @@
  * What was connected before may be dead without knowing it, and what was shown may be old.
  */
 
-const BEAT_MS = 2000;
+const BEAT_MS = 1000;
 /** A beat this late is no busy page: the device slept, or the browser froze the page. */
-const SLEPT_MS = 4000;
+const SLEPT_MS = 2000;
 
-/** @param {() => void} onWake @returns {() => void} stops it */
+/**
+ * @param {(slept: boolean) => void} onWake `slept`: for so long that connections have hardly survived it
+ * @returns {() => void} stops it
+ */
 export function watchForWaking(onWake) {
   const isHidden = () => Boolean(globalThis.document?.hidden);
-  const wake = () => {
-    if (!isHidden()) onWake();
+  const wake = (slept = false) => {
+    if (!isHidden()) onWake(slept);
   };
+  const onSign = () => wake();
   // Date, because performance.now() stands still in some browsers while the device sleeps.
   let last = Date.now();
   const beat = setInterval(() => {
     const late = Date.now() - last - BEAT_MS;
     last = Date.now();
     // Browsers let a hidden page's timers wait: that is no sleep, and its showing is told anyway.
-    if (late > SLEPT_MS) wake();
+    if (late > SLEPT_MS) wake(true);
   }, BEAT_MS);
-  globalThis.addEventListener?.('online', wake);
-  globalThis.addEventListener?.('pageshow', wake);
-  globalThis.document?.addEventListener?.('visibilitychange', wake);
+  globalThis.addEventListener?.('online', onSign);
+  globalThis.addEventListener?.('pageshow', onSign);
+  globalThis.document?.addEventListener?.('visibilitychange', onSign);
   return () => {
     clearInterval(beat);
-    globalThis.removeEventListener?.('online', wake);
-    globalThis.removeEventListener?.('pageshow', wake);
-    globalThis.document?.removeEventListener?.('visibilitychange', wake);
+    globalThis.removeEventListener?.('online', onSign);
+    globalThis.removeEventListener?.('pageshow', onSign);
+    globalThis.document?.removeEventListener?.('visibilitychange', onSign);
   };
 }

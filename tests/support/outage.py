@@ -1,9 +1,10 @@
-"""Databases that fall silent, and what tests of outages ask."""
+"""Servers that fall silent, networks that break, and what tests of outages ask."""
 
 import contextlib
 import socket
+import struct
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from urllib.parse import urlsplit
 
 from dev.ports import HOST
@@ -11,12 +12,14 @@ from tests.support.database import Database
 
 
 class Proxy:
-    """A TCP relay to a server that can go silent: connections stay open, and nothing passes any more."""
+    """A TCP relay to a server, and what a network can do to it: fall silent, break, or forget its connections."""
 
     def __init__(self, port: int) -> None:
         self._target = port
         self._passing = threading.Event()
         self._passing.set()
+        self._broken = False
+        self._stranded: set[socket.socket] = set()
         self._sockets: list[socket.socket] = []
         self._listener = socket.create_server((HOST, 0), backlog=256)
         self.port = self._listener.getsockname()[1]
@@ -26,7 +29,13 @@ class Proxy:
         with contextlib.suppress(OSError):
             while True:
                 near = self._listener.accept()[0]
-                far = socket.create_connection((HOST, self._target))
+                try:
+                    if self._broken:
+                        raise ConnectionRefusedError
+                    far = socket.create_connection((HOST, self._target))
+                except OSError:
+                    reset(near)
+                    continue
                 self._sockets += [near, far]
                 for source, sink in ((near, far), (far, near)):
                     threading.Thread(target=self._relay, args=(source, sink), daemon=True).start()
@@ -35,20 +44,46 @@ class Proxy:
         with contextlib.suppress(OSError):
             while data := source.recv(65536):
                 self._passing.wait()
-                sink.sendall(data)
-            sink.shutdown(socket.SHUT_WR)
+                if source not in self._stranded:
+                    sink.sendall(data)
+            if source not in self._stranded:
+                sink.shutdown(socket.SHUT_WR)
 
     def silence(self) -> None:
+        """Nothing passes until resume(); then everything does, as TCP sends again what got lost."""
         self._passing.clear()
 
     def resume(self) -> None:
+        self._broken = False
         self._passing.set()
+
+    def break_off(self) -> None:
+        """Connections are reset, and new ones too until resume()."""
+        self._broken = True
+        self._forget(reset)
+
+    def strand(self) -> None:
+        """The connections of now never pass anything again, and nobody is told; new ones do pass."""
+        self._forget(self._stranded.add)
+
+    def _forget(self, how: Callable[[socket.socket], None]) -> None:
+        sockets, self._sockets = self._sockets, []
+        for each in sockets:
+            how(each)
 
     def close(self) -> None:
         self.resume()
         self._listener.shutdown(socket.SHUT_RDWR)
-        for each in [self._listener, *self._sockets]:
+        for each in [self._listener, *self._sockets, *self._stranded]:
             each.close()
+
+
+def reset(connection: socket.socket) -> None:
+    """Close with RST, as a peer does that has gone."""
+    with contextlib.suppress(OSError):
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        connection.shutdown(socket.SHUT_RD)  # wakes the thread that reads it
+    connection.close()
 
 
 @contextlib.contextmanager

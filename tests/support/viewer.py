@@ -1,6 +1,7 @@
 """drop-client.js in a Node process, as a page would run it, and what it showed when."""
 
 import json
+import signal
 import subprocess
 import threading
 import time
@@ -16,11 +17,14 @@ SCRIPT = Path(__file__).with_name("viewer.mjs")
 class Viewer:
     """Watches one drop through the HTTP API and the channel that it names."""
 
-    def __init__(self, api: str, drop_id: int) -> None:
+    def __init__(self, api: str, drop_id: int, **timing_ms: int) -> None:
         self._lines: list[tuple[float, dict[str, Any]]] = []
         self._changed = threading.Condition()
         self._process = subprocess.Popen(
-            [require_node(), str(SCRIPT), api, str(drop_id)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [require_node(), str(SCRIPT), api, str(drop_id), json.dumps(timing_ms)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
         )
         self._thread = threading.Thread(target=self._read, daemon=True)
         self._thread.start()
@@ -37,7 +41,7 @@ class Viewer:
             return [line["state"] for _, line in self._lines if "state" in line]
 
     def views(self) -> list[tuple[float, dict[str, Any]]]:
-        """(time.monotonic(), {availableStock, version, soldCount}) of each view, in order."""
+        """(time.monotonic(), {availableStock, version, status}) of each view, in order."""
         with self._changed:
             return [(at, line) for at, line in self._lines if "version" in line]
 
@@ -53,6 +57,21 @@ class Viewer:
         """What it shows now."""
         views = self.views()
         return views[-1][1]["availableStock"] if views else None
+
+    def is_live(self) -> bool:
+        return self.states()[-1:] == ["live"]
+
+    def live_since(self) -> float:
+        """When (time.monotonic()) it said last that it is live."""
+        with self._changed:
+            return max(at for at, line in self._lines if line.get("state") == "live")
+
+    def freeze(self) -> None:
+        """As a device that sleeps: no timer runs, and nothing is read."""
+        self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        self._process.send_signal(signal.SIGCONT)
 
     def close(self) -> None:
         assert self._process.stdin is not None and self._process.stdout is not None
