@@ -1,5 +1,4 @@
-"""Pages converge, whatever breaks: one trial of each kind here, and many more with `make trials`, which also looks at the
-times."""
+"""Pages converge, whatever breaks: one trial of each kind here; `make trials` runs many and looks at their times."""
 
 import json
 import os
@@ -20,7 +19,7 @@ from tests.support.viewer import Viewer
 TRIALS = int(os.environ.get("HOLDFAST_TRIALS", "1"))
 # Where `make trials` wants to have each outcome, a line of JSON.
 LOG = os.environ.get("HOLDFAST_TRIALS_LOG")
-MAKE = Callable[..., int]
+Make = Callable[..., int]
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +60,7 @@ def open_scene(
 def test_pages_end_with_the_true_stock_and_never_show_an_older_one(
     client: httpx2.Client,
     database: Database,
-    make_drop: MAKE,
+    make_drop: Make,
     make_users: Callable[[int], list[int]],
     open_scene: Callable[[Kind, int], Scene],
     kind: Kind,

@@ -160,7 +160,7 @@ export function createCalls({ api, fetch, headers: provider, clock, sleep = slee
       try {
         const headers = { ...(await credentials(refused)), ...more };
         const { response, json } = await attempt(method, path, { body, headers });
-        return { ...json, replayed: response.status === 200 && response.headers.get('Idempotency-Replayed') === 'true' };
+        return { ...json, replayed: response.headers.get('Idempotency-Replayed') === 'true' };
       } catch (error) {
         if (!(error instanceof DropError) || tried + 1 >= ATTEMPTS) throw error;
         if (provider && !refused && error.status === 401) {

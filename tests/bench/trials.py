@@ -1,7 +1,7 @@
 """Convergence trials: `make trials` (ARGS='--trials 5 --kind asleep' for some). Prints a table and writes it to
 docs/CONVERGENCE.md.
 
-Each trial is a run of tests/test_drop_client_trials.py's one test: real Postgres, soketi, functions over HTTP, pusher-js.
+Each trial is a run of the one test of tests/test_drop_client_trials.py: real Postgres, soketi, functions, pusher-js.
 The outcomes are kept in .local/trials.jsonl; a kind that is run again replaces its own.
 """
 
@@ -75,21 +75,25 @@ def page(found: list[Outcome]) -> str:
     return f"""# Convergence trials
 
 Written by `make trials`. In each trial two pages, drop-client.js with real pusher-js, watch a drop of 1,000 units in a
-storm of reserves over HTTP (three buyers at once). Something breaks between the pages and the shop, and is mended. In half of the
-trials the storm ends while it is broken. The machine had {os.cpu_count()} cores, which everything shared.
+storm of reserves over HTTP (three buyers at once). Something breaks between the pages and the shop, and is mended. In
+half of the trials the storm ends while it is broken. The machine had {os.cpu_count()} cores, which everything shared.
 
 {table(found)}
 
 - **Wrong end**: a page that did not show the database's stock, within 20 s or for a second after.
 - **Older stock shown**: in such a storm the stock only falls, so any rise on a page is an older stock.
-- **Delay**: from being back (soketi ready, network mended, events passed on truly, device awake), or from the last sale if
-  that was later, until both pages showed the true stock. Promised: {PROMISED_SECONDS:.0f} s.
+- **Delay**: from being back (soketi ready, network mended, events passed on truly, device awake), or from the last sale
+  if that was later, until both pages showed the true stock. Promised: {PROMISED_SECONDS:.0f} s.
 - **Until live again**: the same, until the pages were on the channel. Until then they poll.
 
-Ways to break it: soketi is killed with SIGKILL and started again on its port after 1.5 s. A cut network lets nothing pass, HTTP
-nor channel; in every other trial it resets all connections instead, and refuses new ones. Events are lost (one of two), doubled
-(again within half a second) and put out of order (each up to 0.75 s late) by a proxy that speaks WebSocket, for 3 s; the
-snapshots do not pass it. Asleep: the pages' processes are stopped, and meanwhile their connections die without a word.
+Ways to break it:
+
+- soketi is killed with SIGKILL, and started again on its port after 1.5 s.
+- A cut network lets nothing pass, HTTP nor channel; in every other trial it resets all connections instead and refuses
+  new ones.
+- Events are lost (one of two), doubled (again within half a second) and put out of order (each up to 0.75 s late) by a
+  proxy that speaks WebSocket, for 3 s. The snapshots do not pass it.
+- Asleep: the pages' processes are stopped, and meanwhile their connections die without a word.
 """
 
 

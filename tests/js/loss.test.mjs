@@ -39,14 +39,14 @@ test('a channel that has lost an event is looked after until it has nothing to h
     shop.change(1, { availableStock: left });
     await until(() => stock() === left, `the stock ${left}, without any event`);
   }
-  await wait(100);
+  await wait(400);
   const asked = shop.requests.length;
-  await wait(100);
+  await wait(200);
   assert.equal(shop.requests.length, asked);
 });
 
 test('events that come one after the other cost no snapshot between them', async (t) => {
-  const { shop, publish } = await live(t, { quietMs: 60 });
+  const { shop, publish } = await live(t, { quietMs: 600 });
   const asked = shop.requests.length;
   for (let version = 2; version < 22; version += 1) {
     publish(version, 10);

@@ -4,6 +4,7 @@ In such a storm the stock only falls. So a page that shows more than it has show
 its version numbers say.
 """
 
+import itertools
 import random
 import threading
 import time
@@ -25,6 +26,8 @@ STOCK = 1000
 PAGES = 2
 # How long a trial looks on after the pages have the true stock: they must keep it.
 STAYS_SECONDS = 1.0
+# What stands for the delay of a page that never had the true stock.
+NEVER_SECONDS = 99.0
 
 
 class Storm:
@@ -162,8 +165,8 @@ class Outcome:
 
 
 def run(kind: Kind, number: int, scene: Scene, storm: Storm, database: Database, drop_id: int) -> Outcome:
-    """Break it, mend it, and see what the pages show in the end. In every other trial, and in turns with the ways to cut
-    a network, the storm ends while it is broken."""
+    """Break it, mend it, and see what the pages show in the end. In half of the trials, and with either way to cut a
+    network, the storm ends while it is broken."""
     dice = random.Random(number)
     ends_early = number // 2 % 2 == 0
     for page in scene.pages:
@@ -189,15 +192,13 @@ def judge(kind: Kind, number: int, scene: Scene, truth: int, since: float) -> Ou
         page.wait_until(lambda page=page: page.is_live() or time.monotonic() > since + 60, "live again", 90)
     time.sleep(STAYS_SECONDS)
     views = [[(at, view["availableStock"]) for at, view in page.views()] for page in scene.pages]
-    arrived = [
-        min(at for at, stock in seen if stock == truth) if seen[-1][1] == truth else since + 99 for seen in views
-    ]
+    arrived = [min((at for at, stock in seen if stock == truth), default=since + NEVER_SECONDS) for seen in views]
     return Outcome(
         kind.name,
         number,
         truth,
         [page.stock() for page in scene.pages],
-        sum(later > earlier for seen in views for (_, earlier), (_, later) in zip(seen, seen[1:], strict=False)),
+        sum(later > earlier for seen in views for (_, earlier), (_, later) in itertools.pairwise(seen)),
         round(max(0.0, max(arrived) - since), 3),
         round(max(0.0, max(page.live_since() for page in scene.pages) - since), 3),
     )

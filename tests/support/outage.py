@@ -19,6 +19,7 @@ class Proxy:
         self._passing = threading.Event()
         self._passing.set()
         self._broken = False
+        self._to_lose = 0
         self._stranded: set[socket.socket] = set()
         self._sockets: list[socket.socket] = []
         self._listener = socket.create_server((HOST, 0), backlog=256)
@@ -37,13 +38,16 @@ class Proxy:
                     reset(near)
                     continue
                 self._sockets += [near, far]
-                for source, sink in ((near, far), (far, near)):
-                    threading.Thread(target=self._relay, args=(source, sink), daemon=True).start()
+                for source, sink, answers in ((near, far, False), (far, near, True)):
+                    threading.Thread(target=self._relay, args=(source, sink, answers), daemon=True).start()
 
-    def _relay(self, source: socket.socket, sink: socket.socket) -> None:
+    def _relay(self, source: socket.socket, sink: socket.socket, answers: bool) -> None:
         with contextlib.suppress(OSError):
             while data := source.recv(65536):
                 self._passing.wait()
+                if answers and self._to_lose > 0:
+                    self._to_lose -= 1
+                    return reset(sink)
                 if source not in self._stranded:
                     sink.sendall(data)
             if source not in self._stranded:
@@ -61,6 +65,10 @@ class Proxy:
         """Connections are reset, and new ones too until resume()."""
         self._broken = True
         self._forget(reset)
+
+    def lose_answers(self, count: int) -> None:
+        """The requests of the next `count` answers are carried out, and the answers get lost with their connections."""
+        self._to_lose = count
 
     def strand(self) -> None:
         """The connections of now never pass anything again, and nobody is told; new ones do pass."""
