@@ -43,6 +43,8 @@ export { DropError };
  * @property {typeof globalThis.fetch} [fetch]
  * @property {HeaderProvider} [headers] for a buyer's requests (not for snapshots, which caches share), at once or as a
  *   promise; e.g. `async ({ refused }) => ({ Authorization: `Bearer ${await token({ renew: refused })}` })`
+ * @property {boolean} [feed] false: do not subscribe to purchases. They are most of a hot drop's messages; `recentPurchases`
+ *   then comes with snapshots only, and `newPurchase` not at all.
  * @property {Partial<typeof TIMING>} [timing]
  *
  * @typedef {DropClient} Client
@@ -64,7 +66,7 @@ class DropClient {
   #emitter = createEmitter();
 
   /** @param {Options} options */
-  constructor({ api = '', Pusher, fetch = globalThis.fetch.bind(globalThis), headers, timing }) {
+  constructor({ api = '', Pusher, fetch = globalThis.fetch.bind(globalThis), headers, feed = true, timing }) {
     this.#calls = createCalls({ api, fetch, headers, clock: this.#clock });
     this.#store = createStore(() => this.serverNow());
     this.#sync = new Sync({
@@ -72,6 +74,7 @@ class DropClient {
       calls: this.#calls,
       store: this.#store,
       timing: { ...TIMING, ...timing },
+      feed,
       emit: this.#emitter.emit,
     });
     this.#sync.start();

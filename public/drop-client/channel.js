@@ -19,9 +19,10 @@ const isRefusal = (code) => code !== undefined && code >= 4000 && code < 4100;
  * @param {() => void} options.onSubscribed a channel has (again) become current, or had nothing to replay
  * @param {() => void} options.onStateChange see isLive()
  * @param {() => void} options.onRefused the service sent us away; the channel is closed
+ * @param {boolean} options.feed whether to subscribe to purchases too; changes of a drop come on `all` anyway
  * @param {{restartMs: number, activityMs: number, pongMs: number}} options.timing
  */
-export function createChannel({ Pusher, config, onEvent, onSubscribed, onStateChange, onRefused, timing }) {
+export function createChannel({ Pusher, config, onEvent, onSubscribed, onStateChange, onRefused, timing, feed }) {
   const pusher = new Pusher(config.key, {
     // The fallback transports load code from another origin, which a content security policy rightly forbids.
     enabledTransports: ['ws', 'wss'],
@@ -78,7 +79,8 @@ export function createChannel({ Pusher, config, onEvent, onSubscribed, onStateCh
   /** Follow exactly these drops. @param {number[]} ids */
   function follow(ids) {
     const { stock, drop, all } = config.channels;
-    const wanted = new Set([all, ...ids.flatMap((id) => [nameOf(stock, id), nameOf(drop, id)])]);
+    const each = feed ? [stock, drop] : [stock];
+    const wanted = new Set([all, ...ids.flatMap((id) => each.map((template) => nameOf(template, id)))]);
     for (const name of [...channels.keys()]) if (!wanted.has(name)) unsubscribe(name);
     wanted.forEach(subscribe);
     onStateChange();

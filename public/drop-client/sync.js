@@ -17,6 +17,7 @@ import { watchForWaking } from './wake.js';
  * @property {ReturnType<typeof import('./calls.js').createCalls>} calls
  * @property {ReturnType<typeof import('./store.js').createStore>} store
  * @property {typeof import('./timing.js').TIMING} timing
+ * @property {boolean} feed
  * @property {(event: string, data: any) => void} emit
  */
 
@@ -26,6 +27,7 @@ export class Sync {
   #store;
   #snapshots;
   #timing;
+  #feed;
   #emit;
   #timers = createTimers();
   /** @type {ReturnType<typeof createChannel>|null} */
@@ -41,12 +43,13 @@ export class Sync {
   #closed = false;
 
   /** @param {Parts} parts */
-  constructor({ Pusher, calls, store, timing, emit }) {
+  constructor({ Pusher, calls, store, timing, feed, emit }) {
     this.#Pusher = Pusher;
     this.#calls = calls;
     this.#store = store;
     this.#snapshots = createSnapshots(calls, store, timing.keepMs);
     this.#timing = timing;
+    this.#feed = feed;
     this.#emit = emit;
   }
 
@@ -98,6 +101,7 @@ export class Sync {
         Pusher,
         config,
         timing: this.#timing,
+        feed: this.#feed,
         onEvent: (event, data) => this.#onEvent(event, data),
         onSubscribed: () => this.#lookSoon(),
         onStateChange: () => this.#updateState(),

@@ -156,6 +156,18 @@ test('purchases appear in the feed once', async (t) => {
   assert.equal(shown.at(-1).recentPurchases.length, 1);
 });
 
+test('a page without a feed does not pay for purchases, and still hears of changes', async (t) => {
+  const { Pusher, network } = fakePusher();
+  const client = connect({ fetch: new FakeShop(aDrop()).fetch, Pusher, feed: false, timing: QUICK });
+  t.after(() => client.close());
+  let drop = null;
+  client.watchDrop(1, (now) => (drop = now));
+  await until(() => drop && network.instances[0]?.channels.has('cache-drop-1'), 'subscribed');
+  assert.deepEqual([...network.instances[0].channels.keys()].sort(), ['cache-drop-1', 'drops']);
+  network.publish('drops', 'dropChanged', { dropId: 1, status: 'PAUSED', version: 2 });
+  await until(() => drop.status === 'PAUSED', 'paused');
+});
+
 test('who stops watching hears nothing more, and its channels are left', async (t) => {
   const shop = new FakeShop(aDrop());
   const pusher = fakePusher();

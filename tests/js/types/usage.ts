@@ -4,6 +4,7 @@ import type { Client, ConnectionState, Drop } from '../../../public/drop-client.
 
 const client: Client = connect({
   api: 'https://shop.example',
+  feed: false,
   headers: async ({ refused }) => ({ Authorization: `Bearer ${refused ? 'new' : 'kept'}` }),
   timing: { pollMs: 1000 },
 });
