@@ -161,8 +161,10 @@ test('a page without a feed does not pay for purchases, and still hears of chang
   const client = connect({ fetch: new FakeShop(aDrop()).fetch, Pusher, feed: false, timing: QUICK });
   t.after(() => client.close());
   let drop = null;
+  let state = null;
+  client.onState((now) => (state = now));
   client.watchDrop(1, (now) => (drop = now));
-  await until(() => drop && network.instances[0]?.channels.has('cache-drop-1'), 'subscribed');
+  await until(() => drop && state === 'live', 'live');
   assert.deepEqual([...network.instances[0].channels.keys()].sort(), ['cache-drop-1', 'drops']);
   network.publish('drops', 'dropChanged', { dropId: 1, status: 'PAUSED', version: 2 });
   await until(() => drop.status === 'PAUSED', 'paused');
