@@ -1,6 +1,6 @@
 # Needs Python 3.11 or newer, Node 18 or newer, make. Everything else is installed into this folder.
 # The work is done in dev/; HOLDFAST_PYTHON=/path/to/python chooses the interpreter.
-.PHONY: help dev demo test check soak model chaos fuzz migrate clean smoke bench simulate bench-cold deploy-vercel deploy-aws
+.PHONY: help dev demo test check chaos fuzz soak model migrate smoke bench simulate bench-cold trials messages deploy-vercel deploy-aws clean
 VENV := .venv
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
@@ -20,6 +20,8 @@ help:
 	@echo "make bench    measure everything beside its yardsticks (SCENARIO=name for one, SIZE=full for the biggest shop)"
 	@echo "make simulate a drop of 1,000,000 buyers, by simulation on the benchmark's figures; docs/SCALE.md"
 	@echo "make bench-cold     cold start of each function of the real Vercel build (ARGS='--rounds 30')"
+	@echo "make trials         break channel, network and events, and see every page converge (ARGS='--trials 5 --kind cut')"
+	@echo "make messages       what a sale publishes, against one message for each change"
 	@echo "make deploy-vercel  check, migrate and deploy to Vercel (ARGS=--dry-run to see the plan); docs/VERCEL.md"
 	@echo "make deploy-aws     check, migrate and deploy to AWS Lambda (ARGS=--dry-run to see the plan); docs/AWS.md"
 	@echo "make clean    drop the local data and everything installed"
@@ -76,6 +78,12 @@ simulate: $(STAMP)
 
 bench-cold: $(STAMP)
 	@$(PY) -m tests.bench.cold $(ARGS)
+
+trials: $(STAMP)
+	@$(PY) -m tests.bench.trials $(ARGS)
+
+messages: $(STAMP)
+	@$(PY) -m tests.bench.messages
 
 deploy-vercel: $(STAMP)
 	@$(PY) -m dev.deploy_vercel $(ARGS)

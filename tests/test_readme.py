@@ -1,16 +1,12 @@
 """README.md is true: its examples run in their order on a fresh demo database, and its tables are those of the code."""
 
-import functools
-import http.server
 import io
 import json
 import os
 import re
 import shutil
 import subprocess
-import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,20 +14,15 @@ from typing import Any
 import httpx2
 import pytest
 from dotenv import dotenv_values
-from playwright.sync_api import expect
 
-from dev.npm import VENDOR
 from dev.seed import seed
 from dev.soketi import Soketi
-from lib import errors, events, inventory
+from lib import errors, events
 from lib.settings import Settings, read
 from scheduled.reap import sweep
 from tests.support.api import shape
-from tests.support.browser import browser
 from tests.support.database import Database
 from tests.support.servers import Gateway
-
-__all__ = ["browser"]
 
 pytestmark = pytest.mark.xdist_group("browser")
 
@@ -82,11 +73,6 @@ def examples() -> list[Example]:
         elif language == "http":
             found[-1].headers = dict(line.split(": ", 1) for line in text.splitlines())
     return found
-
-
-def page(name: str) -> str:
-    (text,) = [text for language, text in fenced() if language == f"html {name}"]
-    return text
 
 
 def table(heading: str) -> list[list[str]]:
@@ -222,58 +208,3 @@ def test_every_local_link_leads_somewhere() -> None:
             assert anchor in headings, target
         elif not path.startswith("https://"):
             assert (ROOT / path).is_file(), target
-
-
-@contextmanager
-def site(folder: Path) -> Iterator[str]:
-    """What `python3 -m http.server` serves from a folder, at another origin than the API."""
-
-    class Quiet(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=folder)) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-
-
-@pytest.fixture
-def shop(demo: None, gateway: Gateway, tmp_path: Path) -> Callable[[str], Any]:
-    """shop("drop-client"): my-shop/ of the README, as its two commands make it, with that page."""
-
-    def make(name: str) -> Any:
-        shutil.copy(ROOT / "public" / "drop-client.js", tmp_path)
-        shutil.copytree(ROOT / "public" / "drop-client", tmp_path / "drop-client")
-        shutil.copy(VENDOR / "pusher.min.js", tmp_path)
-        (tmp_path / "index.html").write_text(page(name).replace(HERE, gateway.url))
-        return site(tmp_path)
-
-    return make
-
-
-def test_the_page_with_drop_client_is_live_and_buys(shop: Callable[[str], Any], browser: Any) -> None:
-    with shop("drop-client") as url, browser.new_page() as window:
-        window.goto(url)
-        expect(window.locator("#stock")).to_have_text("100")
-        expect(window.locator("#state")).to_have_text("live")
-        inventory.reserve(1, 2)
-        events.deliver()
-        expect(window.locator("#stock")).to_have_text("99")
-        window.locator("#reserve").click()
-        expect(window.locator("#stock")).to_have_text("98")
-        window.locator("#buy").click()
-        expect(window.locator("#message")).to_contain_text("Bought: purchase")
-        expect(window.locator("#feed li")).to_have_text(["demo-01"])
-
-
-def test_the_page_with_pusher_js_alone_is_live(shop: Callable[[str], Any], browser: Any) -> None:
-    with shop("pusher-js") as url, browser.new_page() as window:
-        window.goto(url)
-        expect(window.locator("#stock")).to_have_text("100")
-        hold = inventory.reserve(1, 2)
-        events.deliver()
-        expect(window.locator("#stock")).to_have_text("99")
-        inventory.purchase(hold.id, 2)
-        events.deliver()
-        expect(window.locator("#feed li")).to_have_text(["demo-02"])
