@@ -1,19 +1,32 @@
-"""Look at a hold, or give it back."""
+"""Find one's holds, look at one, or give it back."""
 
 from typing import Annotated
 
 from fastapi import BackgroundTasks, Query, Response
+from pydantic import Field
 
 from lib import errors, events, inventory
 from lib.auth import buyer_id
 from lib.bodies import BuyerRequest
 from lib.fields import PathId
 from lib.http import REPLAYED, json_response, make_app, problems
-from lib.models import Reservation, ReservationResponse, ReservationStatus
+from lib.models import Reservation, ReservationResponse, Reservations, ReservationStatus
 
 app = make_app()
 
 UserId = Annotated[PathId | None, Query(alias="userId", description="Who asks, where AUTH_MODE is trusted.")]
+
+DropId = Annotated[int, Digits, Field(ge=1, le=MAX_ID)]
+DropIds = Annotated[
+    list[DropId], Query(alias="dropId", min_length=1, max_length=50, description="Once for each drop, 50 at most.")
+]
+
+
+@app.get("/api/reservations", response_model=Reservations, responses=problems(errors.NotConfigured))
+def live_reservations(drop_ids: DropIds, user_id: UserId = None) -> Response:
+    """The caller's holds in these drops that are still good: how a page finds them that did not make them."""
+    found = inventory.live_holds(buyer_id(user_id), drop_ids)
+    return json_response(Reservations(reservations=[Reservation.of(hold) for hold in found]))
 
 
 @app.get(

@@ -99,6 +99,15 @@ def get_reservation(reservation_id: int, user_id: int) -> HoldLeft:
     )
 
 
+def live_holds(user_id: int, drop_ids: list[int]) -> list[Hold]:
+    """The user's holds in these drops that are still good, oldest first."""
+    return db.fetch_all(
+        Hold,
+        "select 'ok' as outcome, h.server_time, (h.hold).* from live_holds(%(user)s, %(drops)s) h",
+        {"user": user_id, "drops": drop_ids},
+    )
+
+
 def expire_due(limit: int) -> Swept:
     """Expire up to `limit` due holds of any drop and return their units."""
     return db.fetch_one(Swept, "select * from expire_due(%(limit)s)", {"limit": limit})

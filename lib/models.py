@@ -93,6 +93,10 @@ class ReservationResponse(Wire):
     reservation: Reservation
 
 
+class Reservations(Wire):
+    reservations: list[Reservation]
+
+
 class ReservationStatus(Wire):
     reservation: Reservation
     seconds_left: float

@@ -157,6 +157,18 @@ class DropClient {
     return this.#calls.persist('GET', `/api/reservations/${reservationId}${query}`);
   }
 
+  /**
+   * One's own holds in these drops that are still good: also those that another device made.
+   * @param {number[]} dropIds at most 50 @param {{userId?: number}} [who]
+   * @returns {Promise<{reservations: Reservation[]}>}
+   * @throws {DropError}
+   */
+  reservations(dropIds, { userId } = {}) {
+    const query = new URLSearchParams(dropIds.map((id) => ['dropId', String(id)]));
+    if (userId !== undefined) query.set('userId', String(userId));
+    return this.#calls.persist('GET', `/api/reservations?${query}`);
+  }
+
   /** A new user by name; DropError `username_taken` if it is not free. @param {string} username */
   createUser(username) {
     return this.#calls.persist('POST', '/api/users', { username });

@@ -36,6 +36,7 @@ ROUTES: dict[str, set[str]] = {
         *("reservation_not_found", "not_owner", "reservation_expired", "reservation_closed", "drop_cancelled"),
         "not_configured",
     },
+    "GET /api/reservations": {"not_configured"},
     "GET /api/reservations/{reservation_id}": {"reservation_not_found", "not_owner", "not_configured"},
     "DELETE /api/reservations/{reservation_id}": {
         *("reservation_not_found", "not_owner", "reservation_expired", "reservation_closed", "not_configured"),
@@ -139,6 +140,8 @@ def answers(
     hold = held[0].json()["reservation"]["id"]
     address = f"/api/reservations/{hold}"
     found["GET /api/reservations/{reservation_id}"] = [client.get(f"{address}?userId={who}") for who in (user, other)]
+    mine = [f"/api/reservations?dropId={drop_id}&userId={user}", "/api/reservations"]
+    found["GET /api/reservations"] = [client.get(path) for path in mine]
     buy = [client.post(f"/api/purchase/{hold}", json={"userId": who}) for who in (user, user, other)]
     found["POST /api/purchase/{reservation_id}"] = buy
     second = inventory.reserve(drop_id, other, "S").id

@@ -108,6 +108,7 @@ def _use_everything(session: Session, drop: int, users: list[int]) -> None:
         hold = session.hold(drop, user)
         session.reserve(drop, user)
         session.row("select outcome from get_reservation(%s, %s)", hold, user)
+        session.row("select count(*) from live_holds(%s, array[%s]::bigint[])", user, drop)
         session.release(hold, user)
         bought = session.hold(drop, user)
         session.purchase(bought, user)
@@ -222,6 +223,14 @@ def test_reading_a_reservation_touches_few_pages(shop):
     user = shop.newcomer()
     hold = shop.session.hold(shop.hot, user)
     _stays_small(shop.touched("get_reservation(%s, %s)", hold, user), 40)
+
+
+def test_finding_ones_holds_looks_once_for_each_drop_and_touches_few_pages(shop):
+    user = shop.newcomer()
+    shop.session.hold(shop.hot, user)
+    touched = shop.touched("live_holds(%s, array[%s, %s]::bigint[])", user, shop.hot, shop.sold_out)
+    _stays_small(touched, 40)
+    assert touched.index_scans == {"one_live_hold_per_user": 2}
 
 
 def test_a_sweep_with_nothing_due_touches_few_pages(shop):
