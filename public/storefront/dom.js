@@ -25,6 +25,9 @@ function build(element, attributes, children) {
   return element;
 }
 
+export const button = (name, className, text) =>
+  h('button', { type: 'button', class: className, 'data-testid': name }, text);
+
 /** Sets a text only if it differs: screen readers speak, and pages repaint, for nothing otherwise. */
 export function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;
@@ -33,6 +36,13 @@ export function setText(element, text) {
 export function setAttribute(element, name, value) {
   if (value === null || value === false) element.removeAttribute(name);
   else if (element.getAttribute(name) !== String(value)) element.setAttribute(name, value);
+}
+
+const stillness = matchMedia('(prefers-reduced-motion: reduce)');
+
+/** A short movement, for those who have not asked for stillness. */
+export function move(element, frames, duration = 420) {
+  if (!stillness.matches) element.animate(frames, { duration, easing: 'cubic-bezier(0.2, 0.7, 0.2, 1)' });
 }
 
 let lastSpoken = 0;

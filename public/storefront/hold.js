@@ -1,14 +1,26 @@
 /**
- * A shopper's own hold on one drop: none, asking, held, bought. It calls the API, keeps what it learns in the session
+ * A shopper's own hold on one drop: none, asking, held, buying, bought. It calls the API, keeps what it learns in the session
  * and tells the card to draw itself again.
  */
 import { announce } from './dom.js';
-import { clockTime, failure } from './words.js';
+import { failure } from './failures.js';
+import { clockTime } from './words.js';
 
-/** @typedef {{phase: 'none'|'asking'|'held'|'buying'|'bought', hold: any, message: string, tone: 'plain'|'bad'}} HoldState */
+/**
+ * @typedef {object} HoldState
+ * @property {'none'|'asking'|'held'|'buying'|'bought'} phase
+ * @property {any} hold
+ * @property {string} message what went wrong, or well, with what to do
+ * @property {string|null} code of the failure that it tells of
+ * @property {'plain'|'bad'} tone
+ * @property {number} since local time in ms at which the phase began
+ */
 
 /** Said aloud when this many seconds are left. */
 const WARNINGS = [30, 10];
+/** Buy comes where Reserve was: the second tap of a hurried double tap is no purchase. */
+const SETTLE_MS = 700;
+const OVER = new Set(['reservation_expired', 'reservation_not_found', 'reservation_closed']);
 
 /**
  * @param {object} options
@@ -20,11 +32,13 @@ const WARNINGS = [30, 10];
  */
 export function createHold({ client, session, who, dropId, onChange }) {
   /** @type {HoldState} */
-  let state = { phase: 'none', hold: null, message: '', tone: 'plain' };
+  let state = { phase: 'none', hold: null, message: '', code: null, tone: 'plain', since: 0 };
   let warned = Infinity;
+  let tappedAt = -Infinity;
 
   function become(next) {
-    state = { ...state, message: '', tone: 'plain', ...next };
+    const since = next.phase && next.phase !== state.phase ? performance.now() : state.since;
+    state = { ...state, message: '', code: null, tone: 'plain', since, ...next };
     onChange(state);
   }
 
@@ -41,19 +55,19 @@ export function createHold({ client, session, who, dropId, onChange }) {
     };
   }
 
-  function hold(next) {
+  function hold(reservation) {
     warned = Infinity;
-    keep(next, { phase: 'held' });
+    keep(holdOf(reservation), { phase: 'held' });
   }
 
   function fail(error, next) {
-    become({ ...next, message: failure(error), tone: 'bad' });
+    become({ ...next, message: failure(error), code: error?.code ?? null, tone: 'bad' });
+    if (error?.code === 'user_not_found') session.setUser(null);
   }
 
   /** A refused purchase or release: the server says what has become of the hold. */
   async function settle(error) {
-    const over = ['reservation_expired', 'reservation_not_found', 'reservation_closed'].includes(error.code);
-    if (!over) return fail(error, { phase: 'held' });
+    if (!OVER.has(error.code)) return fail(error, { phase: 'held' });
     await restore();
     if (state.phase !== 'bought') fail(error, {});
     return undefined;
@@ -67,7 +81,9 @@ export function createHold({ client, session, who, dropId, onChange }) {
     become({ phase: 'asking' });
     try {
       const { reservation, replayed } = await client.reserve(dropId, { userId: user.id, ...(size ? { size } : {}) });
-      hold(holdOf(reservation));
+      tappedAt = performance.now();
+      hold(reservation);
+      if (size) session.size = size;
       const left = clockTime(state.hold.expiresAt - client.serverNow());
       announce(`${replayed ? 'You already hold one' : 'Reserved'}. ${left} left to buy.`);
     } catch (error) {
@@ -76,7 +92,7 @@ export function createHold({ client, session, who, dropId, onChange }) {
   }
 
   async function purchase() {
-    if (state.phase !== 'held') return;
+    if (state.phase !== 'held' || performance.now() - tappedAt < SETTLE_MS) return;
     become({ phase: 'buying' });
     try {
       const { purchase: receipt } = await client.purchase(state.hold.reservationId, { userId: session.user.id });
@@ -98,7 +114,7 @@ export function createHold({ client, session, who, dropId, onChange }) {
     }
   }
 
-  /** What the session remembers, checked with the server: after a reload, in another tab, under another name. */
+  /** What the session remembers, shown at once and checked with the server: after a reload, in another tab, as another. */
   async function restore() {
     const known = session.hold(dropId);
     if (!known) {
@@ -106,17 +122,26 @@ export function createHold({ client, session, who, dropId, onChange }) {
       return;
     }
     if (known.receipt) return void become({ phase: 'bought', hold: known });
+    if (state.phase === 'none' && known.expiresAt > client.serverNow()) become({ phase: 'held', hold: known });
     const { user } = session;
     try {
       const { reservation } = await client.reservation(known.reservationId, { userId: user.id });
-      if (session.user?.id !== user.id) return;
-      if (reservation.status === 'ACTIVE') become({ phase: 'held', hold: { ...known, ...holdOf(reservation) } });
-      else if (reservation.status === 'PURCHASED') keep({ ...known, receipt: {} }, { phase: 'bought' });
-      else keep(null, { phase: 'none' });
+      if (session.user?.id === user.id) await take(reservation, user);
     } catch (error) {
       // Out of reach, the hold may still be good: its deadline decides.
       if (error.status === 0 || error.status >= 500) become({ phase: 'held', hold: known });
       else keep(null, { phase: 'none' });
+    }
+  }
+
+  /** What the server says of a hold that this page did not make just now. */
+  async function take(reservation, user) {
+    if (reservation.status === 'ACTIVE') keep(holdOf(reservation), { phase: 'held' });
+    else if (reservation.status !== 'PURCHASED') keep(null, { phase: 'none' });
+    else {
+      // It is bought: asking again buys nothing and gives the receipt once more.
+      const again = await client.purchase(reservation.id, { userId: user.id }).catch(() => ({}));
+      keep({ ...holdOf(reservation), receipt: again.purchase ?? {} }, { phase: 'bought' });
     }
   }
 
@@ -127,7 +152,8 @@ export function createHold({ client, session, who, dropId, onChange }) {
     // A purchase under way may have been in time: its answer decides.
     if (left <= 0 && state.phase === 'held') {
       announce('Your hold ran out.');
-      keep(null, { phase: 'none', message: failure({ code: 'reservation_expired' }) });
+      const code = 'reservation_expired';
+      keep(null, { phase: 'none', message: failure({ code }), code });
       return 0;
     }
     const due = WARNINGS.filter((seconds) => left <= seconds * 1000 && seconds < warned);
@@ -140,11 +166,17 @@ export function createHold({ client, session, who, dropId, onChange }) {
 
   return {
     reserve, purchase, release, restore, tick,
+    /** A live hold that the server has found: made on another device. */
+    adopt(reservation) {
+      if (state.phase === 'none') keep(holdOf(reservation), { phase: 'held' });
+    },
     say: (message) => become({ message, tone: 'bad' }),
+    hush: () => state.message && become({}),
     /** The drop is cancelled, and the hold with it. */
     cancel: () => keep(null, { phase: 'none', message: failure({ code: 'drop_cancelled' }), tone: 'bad' }),
     /** Put the receipt away. */
     dismiss: () => keep(null, { phase: 'none' }),
+    /** @returns {HoldState} */
     get state() {
       return state;
     },

@@ -1,10 +1,11 @@
 /**
- * Who is shopping in this window, and which holds they have. Kept in localStorage, so that a reload or another tab finds
- * them; `?user=ID` makes this window somebody else, for demonstrations with two windows.
+ * Who is shopping in this window, which holds they have and which size they take. Kept in localStorage, so that a reload or
+ * another tab finds them; `?user=ID` makes this window somebody else, for demonstrations with two windows.
  */
 
 const USER = 'holdfast.user';
 const holdsKey = (userId) => `holdfast.holds.${userId}`;
+const sizeKey = (userId) => `holdfast.size.${userId}`;
 
 function read(key) {
   try {
@@ -42,6 +43,7 @@ export function createSession() {
     get user() {
       return user;
     },
+    /** @param {{id: number, username: string}|null} next null: the shop does not know them any more */
     setUser(next) {
       user = next;
       if (!fixed) write(USER, next);
@@ -55,11 +57,19 @@ export function createSession() {
     isFixed: Boolean(fixed),
     /** @returns {{reservationId: number, size: string|null, expiresAt: number, receipt?: object}|null} */
     hold: (dropId) => (user ? read(holdsKey(user.id))?.[dropId] ?? null : null),
-    setHold(dropId, hold, userId = user.id) {
+    setHold(dropId, hold, userId = user?.id) {
+      if (userId === undefined) return;
       const holds = { ...read(holdsKey(userId)) };
       if (hold) holds[dropId] = hold;
       else delete holds[dropId];
       write(holdsKey(userId), holds);
+    },
+    /** The size that they took last, so that the next drop is one tap. @returns {string|null} */
+    get size() {
+      return user ? read(sizeKey(user.id)) : null;
+    },
+    set size(size) {
+      if (user) write(sizeKey(user.id), size);
     },
     /** Called when the user or a hold changes, here or in another tab. */
     onChange: (callback) => listeners.add(callback),

@@ -1,6 +1,6 @@
 /** The dialog in which a visitor picks a name. */
 import { h, setText } from './dom.js';
-import { failure } from './words.js';
+import { failure } from './failures.js';
 
 const MOST_KNOWN = 6;
 
@@ -31,7 +31,8 @@ export function createWho(client, session) {
     try {
       choose((await client.createUser(input.value.trim())).user);
     } catch (problem) {
-      setText(error, failure(problem));
+      const isOdd = problem?.code === 'validation_failed';
+      setText(error, isOdd ? 'A name has 1 to 200 letters, digits or signs. Try another.' : failure(problem));
       input.focus();
     }
   }

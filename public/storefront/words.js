@@ -1,14 +1,18 @@
-/** Numbers, times and failures in words that a shopper understands. */
+/** Numbers, prices and times in words that a shopper understands. */
 
 const formats = new Map();
 
+function format(currency) {
+  try {
+    return new Intl.NumberFormat(undefined, { style: 'currency', currency, trailingZeroDisplay: 'stripIfInteger' });
+  } catch {
+    return { format: (amount) => `${amount} ${currency}` }; // no currency that browsers know
+  }
+}
+
 /** @param {number} amount @param {string} currency */
 export function money(amount, currency) {
-  if (!formats.has(currency)) {
-    formats.set(currency, new Intl.NumberFormat(undefined, {
-      style: 'currency', currency, trailingZeroDisplay: 'stripIfInteger',
-    }));
-  }
+  if (!formats.has(currency)) formats.set(currency, format(currency));
   return formats.get(currency).format(amount);
 }
 
@@ -53,30 +57,3 @@ export const STATUS = {
   ENDED: 'Ended',
   CANCELLED: 'Cancelled',
 };
-
-const FAILURES = {
-  network: 'We cannot reach the shop. Check your connection and try again: you will not be charged twice.',
-  bad_gateway: 'The shop did not answer properly. Try again: you will not be charged twice.',
-  busy: 'Many people are buying this very second, and it is not sold out. Try again.',
-  database_unavailable: 'The shop is out of reach for a moment. Try again shortly; your hold is safe until its time is up.',
-  sold_out: 'Someone was a moment faster. Units come back when holds run out; this page shows it at once.',
-  drop_not_started: 'This drop is not open yet. The button opens by itself.',
-  drop_ended: 'This drop has ended.',
-  drop_paused: 'The shop has paused this drop. It opens here again by itself.',
-  drop_cancelled: 'The shop has cancelled this drop.',
-  size_required: 'Choose a size first.',
-  unknown_size: 'That size is no longer offered. Choose another.',
-  limit_reached: 'You already have as many as one person may buy here.',
-  reservation_expired: 'Your hold ran out and the unit went to the next in line. You can reserve again if there is stock.',
-  reservation_closed: 'This hold is already closed.',
-  reservation_not_found: 'The shop does not know this hold any more. Reserve again.',
-  not_owner: 'This hold belongs to somebody else. Check the name at the top of the page.',
-  user_not_found: 'The shop does not know you any more. Choose a name at the top of the page.',
-  unauthorized: 'Please sign in, then try again.',
-  username_taken: 'That name is taken. Choose another.',
-};
-
-/** @param {unknown} error a DropError, or a fault of this page */
-export function failure(error) {
-  return FAILURES[error?.code] ?? error?.detail ?? 'Something went wrong on this page. Reload it and try again.';
-}
