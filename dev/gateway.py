@@ -62,6 +62,15 @@ class Pages(StaticFiles):
             return response
         return None
 
+    async def missing(self, scope: Scope) -> Response:
+        """What Vercel answers where nothing is: 404.html, if there is one."""
+        try:
+            response = await self.get_response("404.html", {**scope, "method": "GET", "headers": []})
+        except HTTPException:
+            return PlainTextResponse("Not found\n", status_code=404)
+        response.status_code = 404
+        return response
+
 
 class Gateway:
     """The ASGI app. Files first, then functions by their own path, then rewrites: Vercel's order."""
@@ -91,7 +100,7 @@ class Gateway:
             return
         target = self.routes.resolve(scope["path"], scope["query_string"].decode("latin-1"))
         if target is None:
-            await PlainTextResponse("Not found\n", status_code=404)(scope, receive, send)
+            await (await self.pages.missing(scope))(scope, receive, send)
             return
         # The path stays as the client sent it; only the query gains the parameters.
         inner = {**scope, "query_string": target.query_string.encode("latin-1")}

@@ -14,6 +14,7 @@ import { money, STATUS } from './words.js';
 const REFRESH_EVERY_MS = 2500;
 /** Everybody who waits for a hold to end would ask at the same moment; nobody needs the answer for the button to arm. */
 const REFRESH_SPREAD_MS = 2000;
+const LONG_NAME = 60;
 /** Refusals that a change of the drop makes untrue. */
 const UNTIL_LIVE = new Set(['sold_out', 'drop_not_started', 'drop_paused']);
 
@@ -35,7 +36,10 @@ export function createCard({ client, session, who, hrefOf }, first, isFocus) {
   };
   const picture = createPicture(href);
   const supply = createSupply();
-  const sizes = createSizes(first.id, () => hold.hush());
+  const sizes = createSizes(first.id, () => {
+    hold.hush();
+    tick();
+  });
   const panel = createPanel();
   const feed = createFeed();
   const name = h('h2', { id: `name-${first.id}`, tabindex: '-1' }, ui.link);
@@ -94,6 +98,7 @@ export function createCard({ client, session, who, hrefOf }, first, isFocus) {
     setAttribute(element, 'data-phase', phase);
     setText(ui.status, STATUS[drop.status]);
     setText(ui.link, drop.name);
+    setAttribute(name, 'data-long', drop.name.length > LONG_NAME);
     setAttribute(ui.link, 'href', focus ? null : href);
     setAttribute(name, 'aria-level', focus ? '1' : null);
     setText(ui.price, money(drop.price, drop.currency));
@@ -102,7 +107,6 @@ export function createCard({ client, session, who, hrefOf }, first, isFocus) {
     if (sizes.chosen() === null) chooseUsual();
     if (held?.size) sizes.choose(held.size);
     panel.showPhase(hold.state);
-    if (phase === 'held' || phase === 'buying') panel.showHold(drop, held, phase === 'buying');
     if (phase === 'bought') panel.showReceipt(held);
     drawFeed();
     tick();
@@ -132,13 +136,17 @@ export function createCard({ client, session, who, hrefOf }, first, isFocus) {
     const { phase, since } = hold.state;
     supply.show(drop, now);
     if (phase === 'none' || phase === 'asking') {
-      const offer = offerOf(drop, now, phase === 'asking' ? performance.now() - since : null);
+      const offer = offerOf(drop, now, {
+        askingMs: phase === 'asking' ? performance.now() - since : null,
+        lacksSize: drop.sizes.length > 0 && sizes.chosen() === null,
+      });
       panel.showOffer(offer);
       if (offer.returning) refreshNow(now);
     } else if (phase !== 'bought') {
       const whole = drop.holdSeconds * 1000;
       // A few ms of doubt about the server's time must not show as one second too many.
       panel.showTime(Math.min(left, whole), whole);
+      panel.showHold(drop, hold.state.hold, { isBusy: phase === 'buying', isSettled: hold.isSettled() });
     }
   }
 

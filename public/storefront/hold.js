@@ -91,8 +91,10 @@ export function createHold({ client, session, who, dropId, onChange }) {
     }
   }
 
+  const isSettled = () => performance.now() - tappedAt >= SETTLE_MS;
+
   async function purchase() {
-    if (state.phase !== 'held' || performance.now() - tappedAt < SETTLE_MS) return;
+    if (state.phase !== 'held' || !isSettled()) return;
     become({ phase: 'buying' });
     try {
       const { purchase: receipt } = await client.purchase(state.hold.reservationId, { userId: session.user.id });
@@ -165,7 +167,7 @@ export function createHold({ client, session, who, dropId, onChange }) {
   }
 
   return {
-    reserve, purchase, release, restore, tick,
+    reserve, purchase, release, restore, tick, isSettled,
     /** A live hold that the server has found: made on another device. */
     adopt(reservation) {
       if (state.phase === 'none') keep(holdOf(reservation), { phase: 'held' });

@@ -24,10 +24,11 @@ function limit(drop) {
   return drop.maxPerUser ? ` ${count(drop.maxPerUser)} per person.` : '';
 }
 
-function live(drop) {
+function live(drop, now, lacksSize) {
   return {
     label: 'Reserve', armed: true, ring: { share: 1, text: lasts(drop) },
-    title: 'One tap holds it', hint: `It is yours for ${lasts(drop)} while you decide.${limit(drop)}`,
+    title: lacksSize ? 'Choose a size' : 'One tap holds it',
+    hint: `${lacksSize ? 'One tap then holds it' : 'It is yours'} for ${lasts(drop)} while you decide.${limit(drop)}`,
   };
 }
 
@@ -82,11 +83,11 @@ const OFFERS = {
 
 /**
  * @param {import('../drop-client/state.js').Drop} drop @param {number} now server time in ms
- * @param {number|null} [askingMs] for how long a tap has been waiting for its answer
+ * @param {{askingMs?: number|null, lacksSize?: boolean}} [how] askingMs: for how long a tap has waited for its answer
  * @returns {Offer}
  */
-export function offerOf(drop, now, askingMs = null) {
-  if (askingMs === null) return OFFERS[drop.status](drop, now);
+export function offerOf(drop, now, { askingMs = null, lacksSize = false } = {}) {
+  if (askingMs === null) return OFFERS[drop.status](drop, now, lacksSize);
   return {
     label: 'Reserving', armed: false, ring: { share: 1, text: lasts(drop) }, title: 'Asking for one',
     hint: askingMs < LONG_ASKING_MS ? 'This takes a moment.' : 'The shop is very busy. Still asking for you: no need to tap again.',

@@ -66,6 +66,7 @@ export function createPanel() {
       setText(ui.message, message);
       setAttribute(element, 'data-message', message ? tone : null);
       setAttribute(element, 'data-phase', phase);
+      if (hold.hidden) setAttribute(element, 'data-urgent', null);
     },
     /** @param {import('./offer.js').Offer} now */
     showOffer({ label, armed, title, hint, ring, arming = 0 }) {
@@ -76,17 +77,20 @@ export function createPanel() {
       setText(ui.hint, hint);
       offerRing.show(ring);
     },
-    showHold(drop, { size }, isBusy) {
+    /** @param {{isBusy: boolean, isSettled: boolean}} how busy while the shop is asked, settled once Buy takes a tap */
+    showHold(drop, { size }, { isBusy, isSettled }) {
       heldTitle.show(size);
       setText(ui.purchase, isBusy ? 'One moment' : `Buy for ${money(drop.price, drop.currency)}`);
-      for (const each of [ui.purchase, ui.release]) setAttribute(each, 'aria-disabled', isBusy && 'true');
+      setAttribute(ui.purchase, 'aria-disabled', (isBusy || !isSettled) && 'true');
+      setAttribute(ui.purchase, 'data-settling', !isBusy && !isSettled);
+      setAttribute(ui.release, 'aria-disabled', isBusy && 'true');
     },
     /** @param {number} left ms @param {number} whole ms */
     showTime(left, whole) {
       const urgent = left <= URGENT_MS;
       holdRing.show({ share: left / whole, text: clockTime(left), urgent });
       setText(ui.holdHint, urgent ? 'Last seconds. Then it goes to the next.' : 'Nobody else can buy it meanwhile.');
-      setAttribute(element, 'data-urgent', urgent && !hold.hidden);
+      setAttribute(element, 'data-urgent', urgent);
     },
     showReceipt({ size, receipt: { id, price, currency, timestamp } }) {
       boughtTitle.show(size);

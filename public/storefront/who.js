@@ -3,6 +3,8 @@ import { h, setText } from './dom.js';
 import { failure } from './failures.js';
 
 const MOST_KNOWN = 6;
+/** Only a development server tells who its users are, and others would refuse with an error in the console. */
+const IS_LOCAL = ['localhost', '127.0.0.1', '[::1]'].includes(location.hostname);
 
 /** @param {any} client @param {ReturnType<import('./session.js').createSession>} session */
 export function createWho(client, session) {
@@ -37,8 +39,8 @@ export function createWho(client, session) {
     }
   }
 
-  /** Only a development server lists its users. */
   async function offerKnown() {
+    if (!IS_LOCAL) return;
     const { users } = await client.users().catch(() => ({ users: [] }));
     const buttons = users.slice(0, MOST_KNOWN).map((user) =>
       h('button', { type: 'button', class: 'chip', click: () => choose(user) }, user.username));

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, Request, Response, expect, sync_playwright
@@ -94,9 +95,10 @@ class Card:
 class Window:
     """One shopper's page in a context of its own: nothing is shared with other windows but the shop."""
 
-    def __init__(self, page: Page, url: str, user: int | None) -> None:
+    def __init__(self, page: Page, url: str, user: int | None, drop: int | None = None) -> None:
         self.page = page
-        self.url = url + (f"/?user={user}" if user is not None else "/")
+        query = {name: value for name, value in (("drop", drop), ("user", user)) if value is not None}
+        self.url = f"{url}/?{urlencode(query)}" if query else f"{url}/"
         self._allowed: list[tuple[int, str]] = []
         self._faults: list[str] = []
         page.add_init_script(TELL_VIOLATIONS)
@@ -114,7 +116,8 @@ class Window:
         return Card(self.page, drop_id)
 
     def allow(self, status: int, path: str) -> "Window":
-        """A refusal that belongs to the test; the browser itself writes each to its console."""
+        """A refusal that belongs to the test, or with status 0 a lost request; the browser itself writes each to its
+        console."""
         self._allowed.append((status, path))
         return self
 
@@ -122,19 +125,22 @@ class Window:
         """Console errors, uncaught exceptions, failed requests and refusals that were not announced."""
         return self._faults
 
-    def _is_allowed(self, url: str, status: int | None = None) -> bool:
-        return any(path in url and status in (None, code) for code, path in self._allowed)
+    def _is_allowed(self, url: str, status: int) -> bool:
+        return any(path in url and status == code for code, path in self._allowed)
 
     def _on_console(self, message: ConsoleMessage) -> None:
         if message.type not in ("error", "warning"):
             return
-        # What it reports of a reply, _on_response judges.
-        if not message.text.startswith("Failed to load resource: the server responded with a status"):
+        # What it reports of a reply, _on_response judges; of a request without one, _on_failed_request.
+        if message.text.startswith("Failed to load resource: "):
+            return
+        # What it reports of a socket names the address.
+        if not any(status == 0 and path in message.text for status, path in self._allowed):
             self._faults.append(f"console {message.type}: {message.text}")
 
     def _on_failed_request(self, request: Request) -> None:
         # A page that is left or reloaded gives up what it was asking for.
-        if request.failure != "net::ERR_ABORTED":
+        if request.failure != "net::ERR_ABORTED" and not self._is_allowed(request.url, 0):
             self._faults.append(f"failed: {request.method} {request.url} {request.failure}")
 
     def _on_response(self, response: Response) -> None:
@@ -144,13 +150,15 @@ class Window:
 
 @pytest.fixture
 def open_window(browser: Browser, gateway: Gateway, database: Database) -> Iterator[Callable[..., Window]]:
-    """open_window(user=7, connection="polling", viewport=PHONE, …): a shopper's open page; at the end it must be
-    without faults. `open_window(…, go=False)` leaves it to the test to open it."""
+    """open_window(user=7, connection="polling", drop=3, viewport=PHONE, …): a shopper's open page, of one drop if it
+    is named; at the end it must be without faults. `open_window(…, go=False)` leaves it to the test to open it."""
     windows: list[Window] = []
 
-    def open_one(user: int | None = None, connection: str = "live", go: bool = True, **context: Any) -> Window:
+    def open_one(
+        user: int | None = None, connection: str = "live", go: bool = True, drop: int | None = None, **context: Any
+    ) -> Window:
         options = {"viewport": DESKTOP, "locale": "en-US", "timezone_id": "UTC", **context}
-        windows.append(Window(browser.new_context(**options).new_page(), gateway.url, user))
+        windows.append(Window(browser.new_context(**options).new_page(), gateway.url, user, drop))
         return windows[-1].open(connection) if go else windows[-1]
 
     yield open_one
