@@ -41,8 +41,9 @@ export function createCard({ client, session, who, hrefOf }, first, isFocus) {
     tick();
   });
   const panel = createPanel();
-  const feed = createFeed();
-  const name = h('h2', { id: `name-${first.id}`, tabindex: '-1' }, ui.link);
+  const feed = createFeed(first.id);
+  /** A heading of the page where it is alone, of a part of it in the list. */
+  const name = h('div', { class: 'name', role: 'heading', id: `name-${first.id}`, tabindex: '-1' }, ui.link);
   const element = h('article', { class: 'card', 'data-testid': `drop-${first.id}`, 'aria-labelledby': name.id },
     picture.element,
     h('div', { class: 'body' },
@@ -100,7 +101,7 @@ export function createCard({ client, session, who, hrefOf }, first, isFocus) {
     setText(ui.link, drop.name);
     setAttribute(name, 'data-long', drop.name.length > LONG_NAME);
     setAttribute(ui.link, 'href', focus ? null : href);
-    setAttribute(name, 'aria-level', focus ? '1' : null);
+    setAttribute(name, 'aria-level', focus ? 1 : 2);
     setText(ui.price, money(drop.price, drop.currency));
     picture.show(drop, focus);
     sizes.show(drop.sizes, { locked: phase !== 'none', whole: focus });

@@ -17,6 +17,7 @@ export function showConnection(client, onDrawn) {
   function draw(state) {
     document.body.dataset.connection = state;
     setAttribute(element, 'data-state', state);
+    element.firstElementChild.className = '';
     setText(element.firstElementChild, WORDS[state][0]);
     element.title = WORDS[state][1];
     onDrawn(state);

@@ -2,8 +2,10 @@
 import { h, move, setText } from './dom.js';
 import { ago } from './words.js';
 
-export function createFeed() {
-  const list = h('ol', { class: 'feed', 'data-testid': 'feed', 'aria-label': 'Latest buyers' });
+/** @param {number} dropId */
+export function createFeed(dropId) {
+  const title = h('p', { class: 'latest-title', id: `feed-${dropId}` }, 'Just bought');
+  const list = h('ol', { class: 'feed', 'data-testid': 'feed', 'aria-labelledby': title.id });
   let newest = null;
 
   function fit(length) {
@@ -12,7 +14,7 @@ export function createFeed() {
   }
 
   return {
-    element: h('div', { class: 'latest' }, h('h3', {}, 'Just bought'), list),
+    element: h('div', { class: 'latest' }, title, list),
     /** @param {{username: string, timestamp: string}[]} purchases @param {string} nobody @param {number} now ms */
     show(purchases, nobody, now) {
       const lines = purchases.map(({ username, timestamp }) => [username, ago(now - Date.parse(timestamp))]);

@@ -10,7 +10,7 @@ const FOLDED = 12;
 export function createSizes(dropId, onChoose) {
   const grid = h('div', { class: 'sizes-grid' });
   const unfold = button('all-sizes', 'link', '');
-  const element = h('fieldset', { class: 'sizes', hidden: true }, h('legend', {}, 'Size'), grid, unfold);
+  const element = h('fieldset', { class: 'sizes', 'data-testid': 'sizes', hidden: true }, h('legend', {}, 'Size'), grid, unfold);
   /** @type {Map<string, {input: HTMLInputElement, left: HTMLElement, cell: HTMLElement}>} */
   const cells = new Map();
   let isUnfolded = false;

@@ -134,6 +134,8 @@ export function createViews(shop) {
   function say(text, isMissing = false) {
     empty.hidden = !text;
     setText(empty.firstElementChild, text);
+    setAttribute(empty.firstElementChild, 'role', isMissing && 'heading');
+    setAttribute(empty.firstElementChild, 'aria-level', isMissing && 1);
     empty.lastElementChild.hidden = !isMissing;
   }
 

@@ -115,6 +115,12 @@ class Window:
     def card(self, drop_id: int) -> Card:
         return Card(self.page, drop_id)
 
+    def another_tab(self) -> "Window":
+        """A second tab of the same browser, at the same address; its faults count as this one's."""
+        tab = Window(self.page.context.new_page(), "", None)
+        tab.url, tab._faults, tab._allowed = self.url, self._faults, self._allowed
+        return tab
+
     def allow(self, status: int, path: str) -> "Window":
         """A refusal that belongs to the test, or with status 0 a lost request; the browser itself writes each to its
         console."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from playwright.sync_api import Page, Response
 
 ROOT = Path(__file__).resolve().parents[2]
-# Everything that moves without the visitor's doing, added up (a session's windows are not told apart: that is stricter).
+# Everything that moves without the visitor's doing, added up (not by session windows: that is stricter).
 WATCH_SHIFTS = """
 window.shifts = [];
 new PerformanceObserver((list) => list.getEntries().forEach((entry) => {
@@ -50,7 +50,7 @@ class Traffic:
 
     def __init__(self, page: Page) -> None:
         self._responses: list[Response] = []
-        page.on("response", self._responses.append)
+        page.on("response", lambda response: self._responses.append(response))
 
     def bytes_by_path(self) -> dict[str, int]:
         found: dict[str, int] = {}
