@@ -162,7 +162,7 @@ def test_a_purchase_at_the_limit_is_told(channel, database, make_drop, make_user
     inventory.purchase(inventory.reserve(drop, ann).id, ann)
     card = open_window(ann).allow(409, "/api/reserve/").card(drop)
     card["reserve"].click()
-    expect(card["message"]).to_have_text("You already have as many as one person may buy here.")
+    expect(card["message"]).to_have_text("You have all that one person may buy here. Look at the other drops.")
     assert database.stock(drop) == (2, 0, 1)
 
 
