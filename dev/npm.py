@@ -53,7 +53,7 @@ def ensure_vendor() -> None:
     with _locked(ROOT):
         if _is_current(ROOT, "vendor") and (VENDOR / "pusher.min.js").exists():
             return
-        say("  npm: pusher-js and Swagger UI into public/vendor")
+        say("  npm: pusher-js, uPlot, Swagger UI and the shop's font into public/vendor")
         _npm(["ci", "--ignore-scripts"], ROOT)
         _npm(["run", "vendor"], ROOT)
         _mark_current(ROOT, "vendor")
