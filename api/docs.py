@@ -13,7 +13,7 @@ from lib.models import Problem
 
 app = make_app()
 
-_MODULES = ("drops", "reserve", "purchase", "reservations", "users", "realtime", "health", "cron.reap")
+_MODULES = ("drops", "reserve", "purchase", "reservations", "users", "admin", "realtime", "health", "cron.reap")
 _DESCRIPTION = """Live inventory for limited drops: exact stock, timed holds, purchases that happen once.
 
 Every failure is `application/problem+json` with a stable `code`. Repeating a request is safe: it gives the first answer

@@ -64,7 +64,8 @@ def _time_in_range(value: datetime) -> datetime:
     return value.astimezone(UTC)
 
 
-def _utc(value: datetime) -> str:
+def utc_text(value: datetime) -> str:
+    """An instant as the API writes it: ISO 8601, UTC, microseconds."""
     return value.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
@@ -93,6 +94,12 @@ SizeLabel = Annotated[
     AfterValidator(_plain_text),
     _NO_CONTROL_CHARACTERS,
 ]
+SearchText = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, max_length=200),
+    AfterValidator(_plain_text),
+    _NO_CONTROL_CHARACTERS,
+]
 WantedSize = Annotated[str, Field(strict=True, max_length=200), AfterValidator(_plain_text), _NO_CONTROL_CHARACTERS]
 Units = Annotated[int, Field(strict=True, ge=1, le=MAX_STOCK)]
 Price = Annotated[
@@ -116,6 +123,6 @@ Time = Annotated[AwareDatetime, BeforeValidator(_time_text), AfterValidator(_tim
 HoldSeconds = Annotated[int, Field(strict=True, ge=1, le=86_400)]
 MaxPerUser = Annotated[int, Field(strict=True, ge=1, le=MAX_STOCK)]
 
-UtcTime = Annotated[datetime, PlainSerializer(_utc, return_type=str, when_used="json")]
+UtcTime = Annotated[datetime, PlainSerializer(utc_text, return_type=str, when_used="json")]
 Money = Annotated[Decimal, PlainSerializer(float, return_type=float, when_used="json")]
 DropStatus = Literal["UPCOMING", "LIVE", "SOLD_OUT", "PAUSED", "ENDED", "CANCELLED"]

@@ -73,6 +73,7 @@ class UpdateDropRequest(Request):
     drop_end_time: Time | None = None
     image_url: ImageUrl | None = None
     max_per_user: MaxPerUser | None = None
+    hold_seconds: HoldSeconds = Field(default_factory=lambda: 1, description="For new holds; live ones keep theirs.")
     state: Literal["OPEN", "PAUSED", "CANCELLED"] = Field(default_factory=lambda: "OPEN")
 
     def changes(self) -> dict[str, Any]:

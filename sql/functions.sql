@@ -52,7 +52,7 @@ begin
     select c.drop_id, c.size, c.stripe, count(*)::integer as units
     from closed c group by c.drop_id, c.size, c.stripe
   ), returned as (
-    update stock_stripes s set available = s.available + t.units
+    update stock_stripes s set available = s.available + t.units, expired = s.expired + t.units
     from tally t where s.drop_id = t.drop_id and s.size = t.size and s.stripe = t.stripe
   ), marked as (
     insert into outbox (drop_id, kind) select distinct t.drop_id, 'stock' from tally t
@@ -155,7 +155,7 @@ begin
   -- May wait for a purchase that locked the hold in time; that purchase waits for nothing.
   update reservations r set status = 'EXPIRED', closed_at = p_now where r.id = p_hold.id and r.status = 'ACTIVE';
   if found then
-    update stock_stripes s set available = s.available + 1
+    update stock_stripes s set available = s.available + 1, expired = s.expired + 1
     where s.drop_id = p_hold.drop_id and s.size = p_hold.size and s.stripe = p_hold.stripe;
     insert into outbox (drop_id, kind) values (p_hold.drop_id, 'stock');
   end if;
@@ -314,7 +314,7 @@ begin
   if outcome is not null then return; end if;
 
   update reservations r set status = 'RELEASED', closed_at = v_now where r.id = p_reservation returning * into hold;
-  update stock_stripes s set available = s.available + 1
+  update stock_stripes s set available = s.available + 1, released = s.released + 1
   where s.drop_id = hold.drop_id and s.size = hold.size and s.stripe = hold.stripe;
   insert into outbox (drop_id, kind) values (hold.drop_id, 'stock');
   outcome := 'ok';

@@ -183,6 +183,8 @@ begin
   from drop_sizes z cross join lateral generate_series(0, z.stripes - 1) n
   where z.drop_id = create_drop.drop_id;
   insert into drop_feeds (drop_id, stock_sent) values (create_drop.drop_id, v_total);
+  insert into stock_samples (drop_id, sampled_at, total_stock, available_stock)
+  values (create_drop.drop_id, clock(), v_total, v_total);
   insert into outbox (drop_id, kind) values (create_drop.drop_id, 'changed');
   outcome := 'ok';
 end
@@ -206,6 +208,7 @@ begin
   if v_drop.drop_end_time <= v_drop.drop_start_time then return 'validation_failed'; end if;
   update drops d set
     name = v_drop.name, image_url = v_drop.image_url, price = v_drop.price, max_per_user = v_drop.max_per_user,
+    price_changed = d.price_changed or d.price <> v_drop.price, hold_seconds = v_drop.hold_seconds,
     drop_start_time = v_drop.drop_start_time, drop_end_time = v_drop.drop_end_time, state = v_drop.state
   where d.id = p_drop;
   insert into outbox (drop_id, kind) values (p_drop, 'changed');

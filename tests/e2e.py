@@ -147,6 +147,36 @@ def check_events_arrive(target: Target) -> None:
     listener.wait_for(lambda event: event["event"] == "dropChanged" and event["data"]["status"] == "CANCELLED")
 
 
+def check_what_the_shop_reads(target: Target) -> None:
+    """Search, figures, history, holders, buyers, and buyers as a file; each for the admin alone."""
+    name = f"Report {uuid.uuid4().hex}"
+    drop, buyer, holder = target.drop(name=name), target.user(), target.user()
+    bought = target.client.post(f"/api/purchase/{target.hold(drop['id'], buyer)}", json={"userId": buyer}).json()
+    held = target.hold(drop["id"], holder)
+    paths = [
+        f"/api/drops/{drop['id']}/{report}" for report in ("stats", "history", "holds", "purchases", "purchases.csv")
+    ]
+    for path in (*paths, "/api/admin/drops"):
+        problem(target.client.get(path, params={"limit": 10}), 401, "unauthorized")
+    stats, history, holds, purchases, file = (
+        target.client.get(path, params={"limit": 10, "id": 1, "drop_id": 1}, headers=ADMIN) for path in paths
+    )
+    assert stats.json()["holds"] == {"active": 1, "overdue": 0, "purchased": 1, "expired": 0, "released": 0}, stats.text
+    assert (stats.json()["revenue"], stats.json()["availableStock"]) == (19.99, 1)
+    assert history.json()["points"][0]["availableStock"] == 3
+    assert [hold["id"] for hold in holds.json()["holds"]] == [held]
+    assert [sale["id"] for sale in purchases.json()["purchases"]] == [bought["purchase"]["id"]]
+    lines = file.content.decode().split("\r\n")
+    assert file.headers["content-type"] == "text/csv; charset=utf-8"
+    assert (
+        lines[0].startswith("id,timestamp,")
+        and lines[1].startswith(f"{bought['purchase']['id']},")
+        and lines[2:] == [""]
+    )
+    found = target.client.get("/api/admin/drops", params={"q": name.upper(), "status": "LIVE"}, headers=ADMIN)
+    assert [entry["id"] for entry in found.json()["drops"]] == [drop["id"]]
+
+
 def check_ids_come_from_the_path(target: Target) -> None:
     """Rewrites put the path's parameters into the query, where the client's own win: nobody may look there."""
     drop, other, user = target.drop(name="Wanted"), target.drop(name="Other"), target.user()

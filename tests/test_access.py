@@ -28,6 +28,12 @@ ADMIN_CALLS: list[tuple[str, str, Any]] = [
     ("POST", "/api/drops", DROP),
     ("PATCH", "/api/drops/1", {"name": "y"}),
     ("POST", "/api/drops/1/restock", {"quantity": 1}),
+    ("GET", "/api/admin/drops", None),
+    ("GET", "/api/drops/1/stats", None),
+    ("GET", "/api/drops/1/history", None),
+    ("GET", "/api/drops/1/holds", None),
+    ("GET", "/api/drops/1/purchases", None),
+    ("GET", "/api/drops/1/purchases.csv", None),
 ]
 USER_LIST = ("GET", "/api/users", None)
 SWEEP = ("GET", "/api/cron/reap", None)

@@ -31,6 +31,11 @@ NO_IDS = [
         ("GET", "/api/drops/{id}"),
         ("PATCH", "/api/drops/{id}"),
         ("POST", "/api/drops/{id}/restock"),
+        ("GET", "/api/drops/{id}/stats"),
+        ("GET", "/api/drops/{id}/history"),
+        ("GET", "/api/drops/{id}/holds"),
+        ("GET", "/api/drops/{id}/purchases"),
+        ("GET", "/api/drops/{id}/purchases.csv"),
         ("POST", "/api/reserve/{id}"),
         ("POST", "/api/purchase/{id}"),
         ("GET", "/api/reservations/{id}?userId=1"),
@@ -51,7 +56,7 @@ def test_the_largest_id_is_looked_up(client: httpx2.Client, database: Database) 
     problem(client.post(f"/api/purchase/{MAX_ID}", json={"userId": MAX_ID}), 404, "reservation_not_found")
 
 
-@pytest.mark.parametrize("path", ["/api/drops", "/api/users"])
+@pytest.mark.parametrize("path", ["/api/drops", "/api/users", "/api/admin/drops"])
 def test_a_page_has_bounds(client: httpx2.Client, database: Database, path: str) -> None:
     bad = [
         "limit=0",
@@ -66,7 +71,8 @@ def test_a_page_has_bounds(client: httpx2.Client, database: Database, path: str)
     bad += ["after=-1", "after=x", f"after={MAX_ID + 1}"]
     answers = [client.get(f"{path}?{query}") for query in bad]
     assert codes(answers) == ["validation_failed"] * len(bad)
-    assert client.get(f"{path}?limit=100&after={MAX_ID}").json() == ([] if path == "/api/drops" else {"users": []})
+    nothing = {"/api/drops": [], "/api/users": {"users": []}, "/api/admin/drops": {"drops": []}}
+    assert client.get(f"{path}?limit=100&after={MAX_ID}").json() == nothing[path]
 
 
 def test_a_list_that_does_not_exist_is_refused(client: httpx2.Client, database: Database) -> None:

@@ -125,6 +125,18 @@ def test_the_shop_sets_the_state(client: httpx2.Client, make_drop: MakeDrop, sta
     assert (answer.status_code, set(answer.json()), answer.json()["drop"]["status"]) == (200, {"drop"}, status)
 
 
+def test_another_hold_time_is_for_new_holds_alone(
+    client: httpx2.Client, database: Database, make_drop: MakeDrop, make_users: MakeUsers
+) -> None:
+    drop_id, (ann, bob) = make_drop(2, hold_seconds=60), make_users(2)
+    before = inventory.reserve(drop_id, ann)
+    assert client.patch(f"/api/drops/{drop_id}", json={"holdSeconds": 300}).json()["drop"]["holdSeconds"] == 300
+    after = inventory.reserve(drop_id, bob)
+    lasts = [(hold.expires_at - hold.created_at).total_seconds() for hold in (before, after)]
+    assert lasts == [60, 300]
+    assert inventory.reserve(drop_id, ann).expires_at == before.expires_at
+
+
 def test_a_paused_drop_opens_again_and_a_cancelled_one_does_not(client: httpx2.Client, make_drop: MakeDrop) -> None:
     drop_id = make_drop(1)
     for state in ("PAUSED", "OPEN", "CANCELLED"):

@@ -42,6 +42,11 @@ ROUTES: dict[str, set[str]] = {
     },
     "POST /api/users": {"username_taken", "idempotency_mismatch"},
     "GET /api/users": {"unauthorized", "not_configured"},
+    "GET /api/admin/drops": {"unauthorized", "not_configured"},
+    **{
+        f"GET /api/drops/{{drop_id}}/{report}": {"unauthorized", "drop_not_found", "not_configured"}
+        for report in ("stats", "history", "holds", "purchases", "purchases.csv")
+    },
     "GET /api/realtime": {"not_configured"},
     "GET /api/cron/reap": {"unauthorized", "not_configured"},
     "GET /api/health": set(),
@@ -151,8 +156,11 @@ def answers(
     changes: list[Any] = [{"maxPerUser": 2}, {"state": "LIVE"}]
     found["PATCH /api/drops/{drop_id}"] = [client.patch(f"/api/drops/{drop_id}", json=change) for change in changes]
     found["POST /api/users"] = [client.post("/api/users", json={"username": name}) for name in ("ada", "ada")]
-    for path in ("/api/drops", "/api/users", "/api/realtime", "/api/health", "/api/cron/reap"):
+    for path in ("/api/drops", "/api/users", "/api/admin/drops", "/api/realtime", "/api/health", "/api/cron/reap"):
         found[f"GET {path}"] = [client.get(path)]
+    for report in ("stats", "history", "holds", "purchases", "purchases.csv"):
+        path = f"GET /api/drops/{{drop_id}}/{report}"
+        found[path] = [client.get(f"/api/drops/{number}/{report}") for number in (drop_id, 10**15)]
     found["GET /api/drops/{drop_id}"] = [client.get(f"/api/drops/{number}") for number in (drop_id, 10**15)]
     configure(DATABASE_URL="postgresql://postgres@127.0.0.1:1/nothing")
     found["GET /api/health"].append(client.get("/api/health"))
@@ -168,8 +176,9 @@ def test_real_answers_are_what_the_document_says(
         assert found[0].is_success, (route, found[0].text)
         for answer in found:
             described = operations(document)[route]["responses"][str(answer.status_code)]["content"]
-            schema = described[answer.headers["content-type"]]["schema"]
-            assert mismatches(schema, json.loads(answer.text), document) == [], (route, answer.status_code)
+            kind = answer.headers["content-type"].partition(";")[0]
+            value = answer.text if kind == "text/csv" else json.loads(answer.text)
+            assert mismatches(described[kind]["schema"], value, document) == [], (route, answer.status_code)
 
 
 def test_a_page_shows_the_document(client: httpx2.Client, database: Database) -> None:

@@ -142,7 +142,7 @@ def test_a_new_drop_refuses_each_value_beyond_the_bounds_and_names_the_field(
         assert field in problem(answer, 422, "validation_failed")["detail"], (value, answer.text)
 
 
-CHANGEABLE = ("name", "price", "imageUrl", "dropStartTime", "dropEndTime", "maxPerUser")
+CHANGEABLE = ("name", "price", "imageUrl", "dropStartTime", "dropEndTime", "maxPerUser", "holdSeconds")
 
 
 @pytest.mark.parametrize("field", CHANGEABLE)

@@ -15,7 +15,7 @@ from tests.support.vercel_build import Build, require_python, vercel_build
 __all__ = ["vercel_build"]  # a fixture
 pytestmark = pytest.mark.xdist_group("vercel")
 
-MODULES = {"docs", "drops", "health", "purchase", "realtime", "reservations", "reserve", "users", "cron/reap"}
+MODULES = {"docs", "drops", "health", "purchase", "realtime", "reservations", "reserve", "users", "admin", "cron/reap"}
 MAX_BYTES = 60_000_000
 OURS = re.compile(r"(api|lib|scheduled)/([a-z_]+/)?\w+\.py|requirements\.txt|vercel\.json|package\.json")
 # What the builder itself writes beside the sources.

@@ -63,6 +63,17 @@ def unchanged(database: Database) -> Iterator[None]:
     assert fingerprint(database) == before
 
 
+def pages(client: httpx2.Client, path: str, key: str) -> list[list[int]]:
+    """The ids of each page, as its Link header leads from one to the next."""
+    found, address = [], path
+    while address:
+        answer = client.get(address)
+        assert answer.status_code == 200, answer.text
+        found.append([item["id"] for item in answer.json()[key]])
+        address = answer.headers.get("link", "").partition(">")[0].removeprefix("<")
+    return found
+
+
 def is_time(value: object) -> bool:
     """A time as the API writes it: UTC, microseconds."""
     return isinstance(value, str) and UTC_TIME.fullmatch(value) is not None
