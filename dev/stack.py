@@ -91,6 +91,7 @@ class Stack:
         return (
             f"\nready: {self.url}\n"
             f"  storefront  {self.url}/\n"
+            f"  console     {self.url}/admin\n"
             f"  API         {self.url}/api/docs\n"
             f"  soketi      ws://{HOST}:{self.soketi.port} (key {self.soketi.key})\n"
             f"  database    {self.postgres.url(DATABASE)}{pooled}\n"

@@ -1,0 +1,120 @@
+/**
+ * The HTTP side of the console: the token goes with every request, a failure becomes an ApiError, and what may be repeated
+ * is repeated. Every request here may be: reads, PATCH, and POST with its Idempotency-Key.
+ */
+const TIMEOUT_MS = 10_000;
+const ATTEMPTS = 4;
+const FIRST_DELAY_MS = 300;
+const PASSING = new Set(['network', 'busy', 'database_unavailable', 'bad_gateway']);
+
+const WORDS = {
+  network: 'The server cannot be reached. Check your connection, then try again: nothing is done twice.',
+  bad_gateway: 'The server did not answer properly. Try again: nothing is done twice.',
+  busy: 'The database is very busy at this moment. Try again: nothing is done twice.',
+  database_unavailable: 'The database does not answer. Try again in a moment: nothing is done twice.',
+};
+
+/** A request that was refused or got no reply. `fields`: what is wrong with which field, as the API names it. */
+export class ApiError extends Error {
+  /**
+   * @param {{code: string, detail: string, status?: number, fields?: {field: string, message: string}[],
+   *   retryAfter?: number}} about
+   */
+  constructor({ code, detail, status = 0, fields = [], retryAfter = 0 }) {
+    super(WORDS[code] ?? detail);
+    this.name = 'ApiError';
+    this.code = code;
+    /** HTTP status; 0 when there was no reply. */
+    this.status = status;
+    this.fields = fields;
+    /** Seconds. */
+    this.retryAfter = retryAfter;
+  }
+}
+
+/** A key that no other request has. */
+export function newKey() {
+  return [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, '0')).join('');
+}
+
+/** @param {Response} response */
+async function errorOf(response) {
+  const body = await response.json().catch(() => null);
+  return new ApiError({
+    code: body?.code ?? (response.status >= 500 ? 'bad_gateway' : 'unexpected'),
+    detail: body?.detail ?? `The server answered with status ${response.status}.`,
+    status: response.status,
+    fields: body?.errors ?? [],
+    retryAfter: Number.parseInt(response.headers.get('Retry-After') ?? '0', 10) || 0,
+  });
+}
+
+/** The address of the next page. @param {Response} response @returns {string|null} */
+function nextOf(response) {
+  return /<([^>]+)>; rel="next"/.exec(response.headers.get('Link') ?? '')?.[1] ?? null;
+}
+
+const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+
+/**
+ * @param {object} options
+ * @param {string} options.base origin of the API; '' for the page's own
+ * @param {() => string|null} options.token
+ * @param {(error: ApiError) => void} options.onUnauthorized the token is not, or no longer, the right one
+ */
+export function createApi({ base, token, onUnauthorized }) {
+  /** @param {string} method @param {string} path @param {{body?: object, key?: string, signal?: AbortSignal}} [options] */
+  async function once(method, path, { body, key, signal } = {}) {
+    const headers = {
+      ...(token() ? { Authorization: `Bearer ${token()}` } : {}),
+      ...(body ? { 'Content-Type': 'application/json' } : {}),
+      ...(key ? { 'Idempotency-Key': key } : {}),
+    };
+    const limit = AbortSignal.timeout(TIMEOUT_MS);
+    let response;
+    try {
+      response = await fetch(base + path, {
+        method,
+        headers,
+        body: body ? JSON.stringify(body) : undefined,
+        cache: 'no-store',
+        signal: signal ? AbortSignal.any([signal, limit]) : limit,
+      });
+    } catch {
+      throw new ApiError({ code: signal?.aborted ? 'aborted' : 'network', detail: 'The request was given up.' });
+    }
+    if (!response.ok) throw await errorOf(response);
+    return response;
+  }
+
+  async function call(method, path, options) {
+    for (let tried = 1; ; tried += 1) {
+      try {
+        return await once(method, path, options);
+      } catch (error) {
+        if (error.status === 401) onUnauthorized(error);
+        if (tried === ATTEMPTS || !PASSING.has(error.code)) throw error;
+        await sleep(Math.max(error.retryAfter * 1000, FIRST_DELAY_MS * 2 ** tried * (0.5 + Math.random() / 2)));
+      }
+    }
+  }
+
+  const json = async (method, path, options) => (await call(method, path, options)).json();
+
+  return {
+    get: (path, options) => json('GET', path, options),
+    /** One page of a list, and the address of the next. @returns {Promise<{json: any, next: string|null}>} */
+    async page(path, options) {
+      const response = await call('GET', path, options);
+      return { json: await response.json(), next: nextOf(response) };
+    },
+    /** One part of a file. @returns {Promise<{blob: Blob, next: string|null}>} */
+    async part(path, options) {
+      const response = await call('GET', path, options);
+      return { blob: await response.blob(), next: nextOf(response) };
+    },
+    /** `key` stays the same for as long as it is the same wish, so that a double click makes one. */
+    post: (path, body, key) => json('POST', path, { body, key }),
+    patch: (path, body) => json('PATCH', path, { body }),
+  };
+}
