@@ -1,4 +1,4 @@
-"""Pictures of the storefront's main states for the README, taken from a running shop.
+"""Pictures of the storefront's and the console's main states for the README, taken from a running shop.
 
 `python -m tests.support.screenshots` starts a shop of its own; with the URL of a development shop it makes demo drops
 there. Writes docs/images/*.png.
@@ -18,6 +18,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from dev.soketi import Soketi
 from tests.support.browser import Card, chromium, find_chromium
+from tests.support.console_screenshots import photograph_console
 from tests.support.servers import TEMPLATE, Gateway, ServerSet
 
 IMAGES = Path(__file__).resolve().parents[2] / "docs" / "images"
@@ -133,6 +134,12 @@ def save(page: Page, card: Card, name: str, whole_window: bool = False) -> None:
     print(f"{path.name}: {path.stat().st_size / 1000:.0f} kB")
 
 
+def save_window(page: Page, name: str) -> None:
+    path = IMAGES / f"{name}.png"
+    page.screenshot(path=path, animations="disabled")
+    print(f"{path.name}: {path.stat().st_size / 1000:.0f} kB")
+
+
 def main() -> None:
     executable = find_chromium()
     if executable is None:
@@ -151,6 +158,7 @@ def photograph(executable: str, url: str) -> None:
         shop.fill()
         take(browser, shop, "1440-light", WIDE, shop.users[0])
         take(browser, shop, "360-dark", PHONE, shop.users[4])
+        photograph_console(browser, url, save_window)
     shop.close()
 
 
