@@ -3,7 +3,6 @@
 from typing import Annotated
 
 from fastapi import BackgroundTasks, Query, Response
-from pydantic import Field
 
 from lib import errors, events, inventory
 from lib.auth import buyer_id
@@ -17,18 +16,6 @@ app = make_app()
 UserId = Annotated[PathId | None, Query(alias="userId", description="Who asks, where AUTH_MODE is trusted.")]
 DropIds = Annotated[
     list[PathId], Query(alias="dropId", min_length=1, max_length=50, description="Once for each drop, 50 at most.")
-]
-
-
-@app.get("/api/reservations", response_model=Reservations, responses=problems(errors.NotConfigured))
-def live_reservations(drop_ids: DropIds, user_id: UserId = None) -> Response:
-    """The caller's holds in these drops that are still good: how a page finds them that did not make them."""
-    found = inventory.live_holds(buyer_id(user_id), drop_ids)
-    return json_response(Reservations(reservations=[Reservation.of(hold) for hold in found]))
-
-DropId = Annotated[int, Digits, Field(ge=1, le=MAX_ID)]
-DropIds = Annotated[
-    list[DropId], Query(alias="dropId", min_length=1, max_length=50, description="Once for each drop, 50 at most.")
 ]
 
 

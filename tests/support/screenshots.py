@@ -14,7 +14,7 @@ from typing import Any
 
 import httpx2
 import psycopg
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Page, expect
 
 from dev.soketi import Soketi
 from tests.support.browser import Card, chromium, find_chromium
