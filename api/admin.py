@@ -9,7 +9,7 @@ from fastapi.responses import StreamingResponse
 from pydantic import Field
 
 from lib import errors, reports, sales_csv
-from lib.auth import Admin
+from lib.auth import REFUSALS, Admin
 from lib.fields import MAX_ID, Digits, DropStatus, PathId, SearchText
 from lib.http import json_response, make_app, problems
 from lib.models import Drop
@@ -29,8 +29,8 @@ PartRows = Annotated[
     Digits,
     Query(description="Rows of a part; it may have fewer, so that it fits. Default: all."),
 ]
-_REFUSALS = problems(errors.Unauthorized, errors.NotConfigured)
-_DROP_REFUSALS = problems(errors.Unauthorized, errors.DropNotFound, errors.NotConfigured)
+_REFUSALS = problems(*REFUSALS)
+_DROP_REFUSALS = problems(errors.DropNotFound, *REFUSALS)
 
 
 @app.get("/api/admin/drops", response_model=DropsFound, dependencies=[Admin], responses=_REFUSALS)

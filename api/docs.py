@@ -8,6 +8,7 @@ from typing import Any
 from fastapi import FastAPI, Request, Response
 from fastapi.openapi.utils import get_openapi
 
+from lib.auth import TOKEN_SCHEME
 from lib.http import cached_response, make_app
 from lib.models import Problem
 
@@ -19,6 +20,11 @@ _DESCRIPTION = """Live inventory for limited drops: exact stock, timed holds, pu
 Every failure is `application/problem+json` with a stable `code`. Repeating a request is safe: it gives the first answer
 again, with `Idempotency-Replayed: true`."""
 
+# Swagger UI styles its elements by attribute.
+_PAGE_POLICY = (
+    "default-src 'self'; connect-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; base-uri 'none'; "
+    "form-action 'none'; object-src 'none'; frame-ancestors 'none'"
+)
 _PAGE = """<!doctype html>
 <html lang="en">
 <head>
@@ -39,7 +45,7 @@ _PAGE = """<!doctype html>
 
 @app.get("/api/docs", include_in_schema=False)
 async def docs() -> Response:
-    return Response(_PAGE, media_type="text/html")
+    return Response(_PAGE, media_type="text/html", headers={"Content-Security-Policy": _PAGE_POLICY})
 
 
 @app.get("/api/openapi.json", include_in_schema=False)
@@ -57,6 +63,7 @@ def _document() -> bytes:
         routes += module_app.routes
     document = get_openapi(title="Holdfast", version="1.0.0", description=_DESCRIPTION, routes=routes)
     _describe_problems(document)
+    document["components"]["securitySchemes"]["token"] = TOKEN_SCHEME
     return json.dumps(document).encode()
 
 

@@ -7,7 +7,7 @@ from fastapi import BackgroundTasks, Header, Query, Request, Response
 from pydantic import Field, TypeAdapter
 
 from lib import errors, events, inventory
-from lib.auth import Admin
+from lib.auth import REFUSALS, Admin
 from lib.fields import MAX_ID, Digits, PathId
 from lib.http import NOT_MODIFIED, REPLAYED, cached_response, json_response, make_app, problems
 from lib.models import Drop, DropCreated, DropResponse
@@ -52,7 +52,7 @@ def get_drop(drop_id: PathId, request: Request, tasks: BackgroundTasks) -> Respo
     status_code=201,
     response_model=DropCreated,
     dependencies=[Admin],
-    responses=problems(errors.Unauthorized, errors.IdempotencyMismatch, errors.NotConfigured, has_body=True),
+    responses=problems(errors.IdempotencyMismatch, *REFUSALS, has_body=True),
 )
 def create_drop(body: CreateDropRequest, tasks: BackgroundTasks, idempotency_key: IdempotencyKey = None) -> Response:
     """Make a drop. With an Idempotency-Key, repeating the request makes no second one."""
@@ -78,9 +78,7 @@ def create_drop(body: CreateDropRequest, tasks: BackgroundTasks, idempotency_key
     "/api/drops/{drop_id}",
     response_model=DropResponse,
     dependencies=[Admin],
-    responses=problems(
-        errors.Unauthorized, errors.DropNotFound, errors.DropCancelled, errors.NotConfigured, has_body=True
-    ),
+    responses=problems(errors.DropNotFound, errors.DropCancelled, *REFUSALS, has_body=True),
 )
 def update_drop(drop_id: PathId, body: UpdateDropRequest, tasks: BackgroundTasks) -> Response:
     """Change a drop, pause it, open it again or cancel it. Live holds remain good, unless it is cancelled."""
@@ -94,13 +92,12 @@ def update_drop(drop_id: PathId, body: UpdateDropRequest, tasks: BackgroundTasks
     response_model=DropResponse,
     dependencies=[Admin],
     responses=problems(
-        errors.Unauthorized,
         errors.DropNotFound,
         errors.SizeRequired,
         errors.UnknownSize,
         errors.StockCommitted,
         errors.IdempotencyMismatch,
-        errors.NotConfigured,
+        *REFUSALS,
         has_body=True,
     ),
 )

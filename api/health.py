@@ -4,7 +4,7 @@ import time
 
 from fastapi import Response
 
-from lib import errors, inventory, records
+from lib import auth, errors, inventory, records
 from lib.http import json_response, make_app
 from lib.models import DatabaseHealth, EventsHealth, Health, HoldsHealth
 from lib.settings import settings
@@ -18,12 +18,14 @@ STUCK_HOLD_SECONDS = 120
 
 @app.get("/api/health", response_model=Health, responses={503: {"model": Health, "description": "No database."}})
 def health() -> Response:
-    """200 while sales work (status ok, or degraded when events or overdue holds pile up), 503 when they do not.
+    """200 while sales work (status ok, or degraded when something needs care), 503 when they do not.
 
     `problems` says which: database_unavailable, busy or not_configured (the database's secret) where nothing works;
-    events_stuck: the channel is broken; holds_overdue: the clock is.
+    events_stuck: the channel is broken; holds_overdue: the clock is; settings_missing: `configuration` names settings
+    without which some routes are closed.
     """
     began = time.monotonic()
+    missing = auth.missing()
     try:
         found = inventory.health()
     except errors.Unavailable as error:
@@ -34,13 +36,14 @@ def health() -> Response:
                 database=DatabaseHealth(ok=False, ms=_ms_since(began)),
                 events=None,
                 holds=None,
+                configuration=missing,
                 commit=settings().vercel_git_commit_sha,
                 error=error.detail,
                 code=error.code,
             ),
             503,
         )
-    problems = _problems(found)
+    problems = [*_problems(found), *(["settings_missing"] if missing else [])]
     return json_response(
         Health(
             status="degraded" if problems else "ok",
@@ -48,6 +51,7 @@ def health() -> Response:
             database=DatabaseHealth(ok=True, ms=_ms_since(began)),
             events=EventsHealth(waiting=found.events_waiting, oldest_seconds=round(found.oldest_event_seconds, 3)),
             holds=HoldsHealth(overdue=found.overdue_holds, oldest_seconds=round(found.oldest_overdue_seconds, 3)),
+            configuration=missing,
             commit=settings().vercel_git_commit_sha,
         ),
         exclude_none=True,

@@ -3,7 +3,7 @@
 from fastapi import BackgroundTasks, Response
 
 from lib import errors, events, inventory
-from lib.auth import buyer_id
+from lib.auth import BUYER_SECURITY, REFUSALS, Buyer
 from lib.bodies import BuyerRequest
 from lib.fields import PathId
 from lib.http import REPLAYED, json_response, make_app, problems
@@ -16,6 +16,7 @@ app = make_app()
     "/api/purchase/{reservation_id}",
     status_code=201,
     response_model=PurchaseResponse,
+    openapi_extra=BUYER_SECURITY,
     responses={
         200: {"model": PurchaseResponse, "description": "You already bought this one: the first answer again."},
         **problems(
@@ -24,14 +25,14 @@ app = make_app()
             errors.ReservationExpired,
             errors.ReservationClosed,
             errors.DropCancelled,
-            errors.NotConfigured,
+            *REFUSALS,
             has_body=True,
         ),
     },
 )
-def purchase(reservation_id: PathId, body: BuyerRequest, tasks: BackgroundTasks) -> Response:
+def purchase(reservation_id: PathId, body: BuyerRequest, buyer: Buyer, tasks: BackgroundTasks) -> Response:
     """Buy the unit that the caller holds, once, until the hold's deadline."""
-    bought = inventory.purchase(reservation_id, buyer_id(body.user_id))
+    bought = inventory.purchase(reservation_id, buyer.user_id(body.user_id))
     tasks.add_task(events.deliver)
     if bought.replayed:
         return json_response(PurchaseResponse.of(bought), 200, REPLAYED, tasks)

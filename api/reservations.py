@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import BackgroundTasks, Query, Response
 
 from lib import errors, events, inventory
-from lib.auth import buyer_id
+from lib.auth import BUYER_SECURITY, REFUSALS, Buyer
 from lib.bodies import BuyerRequest
 from lib.fields import PathId
 from lib.http import REPLAYED, json_response, make_app, problems
@@ -19,41 +19,47 @@ DropIds = Annotated[
 ]
 
 
-@app.get("/api/reservations", response_model=Reservations, responses=problems(errors.NotConfigured))
-def live_reservations(drop_ids: DropIds, user_id: UserId = None) -> Response:
+@app.get("/api/reservations", response_model=Reservations, openapi_extra=BUYER_SECURITY, responses=problems(*REFUSALS))
+def live_reservations(drop_ids: DropIds, buyer: Buyer, user_id: UserId = None) -> Response:
     """The caller's holds in these drops that are still good: how a page finds them that did not make them."""
-    found = inventory.live_holds(buyer_id(user_id), drop_ids)
+    found = inventory.live_holds(buyer.user_id(user_id), drop_ids)
     return json_response(Reservations(reservations=[Reservation.of(hold) for hold in found]))
 
 
 @app.get(
     "/api/reservations/{reservation_id}",
     response_model=ReservationStatus,
-    responses=problems(errors.ReservationNotFound, errors.NotOwner, errors.NotConfigured),
+    openapi_extra=BUYER_SECURITY,
+    responses=problems(errors.ReservationNotFound, errors.NotOwner, *REFUSALS),
 )
-def get_reservation(reservation_id: PathId, user_id: UserId = None) -> Response:
+def get_reservation(reservation_id: PathId, buyer: Buyer, user_id: UserId = None) -> Response:
     """The caller's reservation, and the seconds its hold is still good for."""
-    return json_response(ReservationStatus.of(inventory.get_reservation(reservation_id, buyer_id(user_id))))
+    return json_response(ReservationStatus.of(inventory.get_reservation(reservation_id, buyer.user_id(user_id))))
 
 
 @app.delete(
     "/api/reservations/{reservation_id}",
     response_model=ReservationResponse,
+    openapi_extra=BUYER_SECURITY,
     responses=problems(
         errors.ReservationNotFound,
         errors.NotOwner,
         errors.ReservationExpired,
         errors.ReservationClosed,
-        errors.NotConfigured,
+        *REFUSALS,
         has_body=True,
     ),
 )
 def release(
-    reservation_id: PathId, tasks: BackgroundTasks, body: BuyerRequest | None = None, user_id: UserId = None
+    reservation_id: PathId,
+    buyer: Buyer,
+    tasks: BackgroundTasks,
+    body: BuyerRequest | None = None,
+    user_id: UserId = None,
 ) -> Response:
     """Give the unit back before the deadline. userId comes in the body, or in the query for clients that send none."""
     claimed = body.user_id if body is not None and body.user_id is not None else user_id
-    hold = inventory.release(reservation_id, buyer_id(claimed))
+    hold = inventory.release(reservation_id, buyer.user_id(claimed))
     tasks.add_task(events.deliver)
     headers = REPLAYED if hold.replayed else None
     return json_response(ReservationResponse(reservation=Reservation.of(hold)), 200, headers, tasks)

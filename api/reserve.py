@@ -3,7 +3,7 @@
 from fastapi import BackgroundTasks, Response
 
 from lib import errors, events, inventory
-from lib.auth import buyer_id
+from lib.auth import BUYER_SECURITY, REFUSALS, Buyer
 from lib.bodies import ReserveRequest
 from lib.fields import PathId
 from lib.http import REPLAYED, json_response, make_app, problems
@@ -16,6 +16,7 @@ app = make_app()
     "/api/reserve/{drop_id}",
     status_code=201,
     response_model=ReserveResponse,
+    openapi_extra=BUYER_SECURITY,
     responses={
         200: {"model": ReserveResponse, "description": "You already hold one: this is it."},
         **problems(
@@ -29,14 +30,14 @@ app = make_app()
             errors.UnknownSize,
             errors.LimitReached,
             errors.SoldOut,
-            errors.NotConfigured,
+            *REFUSALS,
             has_body=True,
         ),
     },
 )
-def reserve(drop_id: PathId, body: ReserveRequest, tasks: BackgroundTasks) -> Response:
+def reserve(drop_id: PathId, body: ReserveRequest, buyer: Buyer, tasks: BackgroundTasks) -> Response:
     """Hold one unit for the drop's holdSeconds. Who already holds one gets that one again."""
-    hold = inventory.reserve(drop_id, buyer_id(body.user_id), body.size)
+    hold = inventory.reserve(drop_id, buyer.user_id(body.user_id), body.size)
     tasks.add_task(events.deliver)
     if hold.replayed:
         return json_response(ReserveResponse.of(hold), 200, REPLAYED, tasks)

@@ -7,7 +7,7 @@ from fastapi import Header, Query, Response
 from pydantic import Field
 
 from lib import errors, inventory
-from lib.auth import AdminOutsideDevelopment
+from lib.auth import ADMIN_SECURITY, REFUSALS, AdminInJwtMode, AdminOutsideDevelopment
 from lib.bodies import CreateUserRequest
 from lib.fields import MAX_ID, Digits
 from lib.http import REPLAYED, json_response, make_app, problems
@@ -20,13 +20,15 @@ app = make_app()
     "/api/users",
     status_code=201,
     response_model=UserCreated,
-    responses=problems(errors.UsernameTaken, errors.IdempotencyMismatch, has_body=True),
+    dependencies=[AdminInJwtMode],
+    openapi_extra=ADMIN_SECURITY,
+    responses=problems(errors.UsernameTaken, errors.IdempotencyMismatch, *REFUSALS, has_body=True),
 )
 def create_user(
     body: CreateUserRequest,
     idempotency_key: Annotated[str | None, Header(min_length=1, max_length=255, pattern="^[!-~ ]+$")] = None,
 ) -> Response:
-    """Make a user. With an Idempotency-Key, repeating the request gives the same user."""
+    """Make a user; for admins alone where AUTH_MODE is jwt. With an Idempotency-Key, repeating makes no second."""
     user, replayed = inventory.create_user(
         body.username,
         idempotency_key=idempotency_key,
@@ -40,7 +42,7 @@ def create_user(
     "/api/users",
     response_model=Users,
     dependencies=[AdminOutsideDevelopment],
-    responses=problems(errors.Unauthorized, errors.NotConfigured),
+    responses=problems(*REFUSALS),
 )
 def list_users(
     limit: Annotated[int, Field(ge=1, le=1000), Digits, Query()] = 100,

@@ -1,6 +1,7 @@
 """`make smoke URL=https://…`: does a deployment sell? One unit is made, held, sold and announced; then it is cancelled.
 
-ADMIN_TOKEN is the deployment's own. Exit code 0: everything works; 1: something does not; 2: it could not be tried.
+ADMIN_TOKEN is the deployment's own; where AUTH_MODE is jwt, BUYER_TOKEN is a buyer's token. Exit code 0: everything
+works; 1: something does not; 2: it could not be tried.
 The drop is paused from its first moment but for the one reservation, and cancelled at the end, whatever happens.
 """
 
@@ -78,7 +79,7 @@ class Smoke:
     def health(self) -> str:
         found = self.call("GET", "/api/health", 200)
         if found["status"] != "ok":
-            raise Failed(f"{found['status']}: events {found['events']}, holds {found['holds']}")
+            raise Failed(f"{found['status']}: {', '.join([*found['problems'], *found['configuration']])}")
         return f"database {found['database']['ms']} ms, commit {found['commit']}"
 
     def create(self) -> str:

@@ -1,7 +1,7 @@
 """Holdfast on AWS Lambda: one entry for every function, and secrets from Secrets Manager or SSM.
 
 HOLDFAST_FUNCTION names the module that a function serves: `api.reserve`, ..., or `scheduled.reap` for the clock.
-Secrets are read once at a cold start; again after the database or an admin was refused, since they may have been
+Secrets are read once at a cold start; again after the database refused us or we a caller, since they may have been
 rotated; and every quarter of an hour, so that a token that was withdrawn stops working.
 """
 
@@ -32,6 +32,8 @@ MAX_AGE_SECONDS = 900.0
 # How soon what could not be read is asked for again, and how often a refusal makes us look for a rotated secret.
 RETRY_SECONDS = 5.0
 CLOCKS = ("aws.events", "aws.scheduler")
+# What a caller may be refused by because it was rotated: the setting that names the secret, and the one it gives.
+REFUSING = {"ADMIN_TOKEN_SECRET": "admin_token", "AUTH_JWT_SECRET_ID": "auth_jwt_secret"}
 
 Event = dict[str, Any]
 
@@ -197,9 +199,9 @@ def _server(app: Any, secrets: Secrets) -> Handler:
         # The client's own id first; then the one by which Lambda's log lines can be found.
         event["headers"] = {"x-request-id": context.aws_request_id, **event["headers"]}
         secrets.refresh()
-        token = settings().admin_token
+        before = {name: getattr(settings(), field) for name, field in REFUSING.items()}
         answer = _adapt(adapter, event, context)
-        if answer["statusCode"] == 401 and secrets.rotated("ADMIN_TOKEN_SECRET", token):
+        if answer["statusCode"] == 401 and any([secrets.rotated(name, value) for name, value in before.items()]):
             answer = _adapt(adapter, event, context)
         return answer
 

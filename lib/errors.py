@@ -187,6 +187,17 @@ class DatabaseUnavailable(Unavailable):
         super().__init__(detail, retry_after_seconds=retry_after_seconds)
 
 
+class IssuerUnavailable(Unavailable):
+    code, title = "issuer_unavailable", "The identity provider does not answer"
+    default_detail = (
+        "The key that this token was signed with is not known here, and the identity provider's keys could not be "
+        "fetched. Repeat the request in a moment."
+    )
+
+    def __init__(self, detail: str | None = None, *, retry_after_seconds: int = 2) -> None:
+        super().__init__(detail, retry_after_seconds=retry_after_seconds)
+
+
 class NotConfigured(Unavailable):
     code, title = "not_configured", "Not configured"
     default_detail = "A setting that this route needs is missing on the server."

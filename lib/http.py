@@ -2,9 +2,7 @@
 
 import hashlib
 import logging
-import re
 import time
-import uuid
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,6 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from lib import errors, trace
 from lib.errors import HoldfastError
+from lib.headers import add_headers, request_id
 from lib.models import Problem
 from lib.settings import settings
 
@@ -66,14 +65,14 @@ class Envelope:
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        current = trace.Trace(_request_id(headers))
+        current = trace.Trace(request_id(headers))
         token = trace.current.set(current)
         # HEAD is GET without the body; servers leave it out by themselves.
         inner = {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                _add_headers(MutableHeaders(scope=message), current)
+                add_headers(MutableHeaders(scope=message), current)
                 _log_request(scope["method"], inner, message["status"], current)
             await send(message)
 
@@ -105,22 +104,6 @@ class Failsafe:
             trace.log("http.failed", level=logging.ERROR, error=error, path=scope["path"])
             if not answered:
                 await problem_response(HoldfastError())(scope, receive, send)
-
-
-def _request_id(headers: Headers) -> str:
-    """The caller's or the platform's id if it is harmless in a header and in a log, else a new one."""
-    for name in ("x-request-id", "x-vercel-id", "x-amzn-trace-id"):
-        value = headers.get(name, "")
-        if re.fullmatch(r"[A-Za-z0-9._:;=-]{1,128}", value):
-            return value
-    return uuid.uuid4().hex
-
-
-def _add_headers(headers: MutableHeaders, current: trace.Trace) -> None:
-    total_ms = (time.monotonic() - current.started) * 1000
-    headers["X-Request-Id"] = current.request_id
-    headers["Server-Timing"] = f"db;dur={current.database_ms:.1f}, total;dur={total_ms:.1f}"
-    headers.setdefault("Cache-Control", "no-store")
 
 
 def _log_request(method: str, scope: Scope, status: int, current: trace.Trace) -> None:

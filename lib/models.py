@@ -205,10 +205,13 @@ class HoldsHealth(Wire):
 class Health(Wire):
     status: Literal["ok", "degraded", "down"]
     # Why it is not ok; the first three are `down`.
-    problems: list[Literal["database_unavailable", "busy", "not_configured", "events_stuck", "holds_overdue"]]
+    problems: list[
+        Literal["database_unavailable", "busy", "not_configured", "events_stuck", "holds_overdue", "settings_missing"]
+    ]
     database: DatabaseHealth
     events: EventsHealth | None
     holds: HoldsHealth | None
+    configuration: list[str]
     commit: str
     error: str | None = None
     code: str | None = None

@@ -38,6 +38,15 @@ def admin_token(text: str) -> dict[str, str]:
     return {"admin_token": token}
 
 
+def jwt_secret(text: str) -> dict[str, str]:
+    """The secret, or JSON {"AUTH_JWT_SECRET"}."""
+    fields = _json_object(text)
+    secret = text.strip() if fields is None else str(fields["AUTH_JWT_SECRET"])
+    if not secret:
+        raise ValueError
+    return {"auth_jwt_secret": secret}
+
+
 def _json_object(text: str) -> dict[str, Any] | None:
     try:
         found = json.loads(text)
@@ -51,4 +60,5 @@ FORMATS: dict[str, Callable[[str], dict[str, str]]] = {
     "DATABASE_URL_SECRET": database_url,
     "PUSHER_SECRET_ID": channel,
     "ADMIN_TOKEN_SECRET": admin_token,
+    "AUTH_JWT_SECRET_ID": jwt_secret,
 }

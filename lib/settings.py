@@ -48,14 +48,26 @@ class Settings(BaseModel):
     sweep_budget_seconds: float = Field(65, ge=0)
     sweep_batch: int = Field(1000, ge=1, le=10_000)
 
-    auth_mode: Literal["trusted"] | None = None
+    auth_mode: Literal["trusted", "jwt"] | None = None
+    # Where AUTH_MODE is jwt: what a token must be signed with, who made it, for whom, and what it says.
+    auth_jwks_url: str | None = None
+    auth_jwt_secret: str | None = None
+    auth_issuer: str | None = None
+    auth_audience: str | None = None
+    auth_authorized_parties: str | None = None
+    auth_leeway_seconds: int = Field(30, ge=0, le=300)
+    auth_username_claim: str | None = None
+    auth_admin_claim: str | None = None
+    auth_admin_value: str = "admin"
+    # Each may be several, comma-separated, so that one can be changed without an instant in which none works.
     admin_token: str | None = None
     cron_secret: str | None = None
     # On AWS Lambda: the name or ARN of a secret in Secrets Manager, or the ARN of an SSM parameter, that holds the
-    # database's URL, the channel's PUSHER_ values, the admin token. lib/aws.py reads them.
+    # database's URL, the channel's PUSHER_ values, the admin token, AUTH_JWT_SECRET. lib/aws.py reads them.
     database_url_secret: str | None = None
     pusher_secret_id: str | None = None
     admin_token_secret: str | None = None
+    auth_jwt_secret_id: str | None = None
     # Comma-separated origins, or *. Empty: * in development, none in production.
     cors_origins: str = ""
     log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(str.upper)] = "INFO"
@@ -81,8 +93,12 @@ class Settings(BaseModel):
 
     @property
     def allowed_origins(self) -> list[str]:
-        listed = [origin.strip() for origin in self.cors_origins.split(",") if origin.strip()]
-        return listed or ([] if self.is_production else ["*"])
+        return listed(self.cors_origins) or ([] if self.is_production else ["*"])
+
+
+def listed(value: str | None) -> list[str]:
+    """The entries of a comma-separated setting."""
+    return [entry.strip() for entry in (value or "").split(",") if entry.strip()]
 
 
 _secrets: dict[str, str] = {}

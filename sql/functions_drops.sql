@@ -335,6 +335,33 @@ begin
 end
 $$;
 
+-- The user of a token's subject, made at first sight. However many calls see it first at once, one user is made. A username
+-- that is taken gets a suffix: the identity provider's names are not ours, and two of its users may have the same.
+create or replace function user_for_subject(p_issuer text, p_subject text, p_username text) returns bigint
+language plpgsql
+set enable_seqscan = off
+as $$
+declare
+  v_id bigint;
+  v_name text := p_username;
+begin
+  select i.user_id into v_id from identities i where i.issuer = p_issuer and i.subject = p_subject;
+  if found then return v_id; end if;
+  -- Who comes second waits here, and finds the row then.
+  perform pg_advisory_xact_lock(hashtextextended(p_issuer || ' ' || p_subject, 72177002));
+  select i.user_id into v_id from identities i where i.issuer = p_issuer and i.subject = p_subject;
+  if found then return v_id; end if;
+  while v_id is null loop
+    insert into users (username) values (v_name)
+    on conflict on constraint username_taken do nothing
+    returning id into v_id;
+    v_name := left(p_username, 191) || '-' || substr(md5(random()::text), 1, 8);
+  end loop;
+  insert into identities (issuer, subject, user_id, created_at) values (p_issuer, p_subject, v_id, clock());
+  return v_id;
+end
+$$;
+
 create or replace function list_users(p_limit integer, p_after bigint) returns setof users
 language sql stable
 as $$ select * from users u where u.id > p_after order by u.id limit p_limit $$;

@@ -13,14 +13,19 @@ import pytest
 from dev.gateway import load_functions
 from dev.npm import ROOT
 from dev.routing import find_functions
-from lib import db, events, inventory, realtime
-from lib.settings import settings
+from lib import auth, db, events, inventory, realtime
+from lib.settings import Settings, settings
 from tests.support.database import Database
+from tests.support.issuer import Issuer, running_issuer
+from tests.support.issuer import settings as issuer_settings
 from tests.support.servers import TEMPLATE, Gateway, Servers, ServerSet, to_workerinput, with_channel
 from tests.support.subscriber import Subscriber
 
 # Before any test changes the environment: what a function settles when it starts, such as CORS, is development's.
 load_functions(find_functions(ROOT / "api"))
+
+# What decides who may do what; no test inherits any of it.
+IDENTITY = [name.upper() for name in Settings.model_fields if name.startswith("auth_")]
 
 _started = pytest.StashKey[tuple[ServerSet, Servers]]()
 _numbers = itertools.count(1)
@@ -54,9 +59,10 @@ def servers(pytestconfig: pytest.Config) -> Iterator[Servers]:
 
 
 def _forget_process_state() -> None:
-    """What a process keeps between requests: settings, connections, the pusher client."""
+    """What a process keeps between requests: settings, buyers and keys, connections, the pusher client."""
     with events._courier._running:  # a delivery of the test before must not reach into this one
         settings.cache_clear()
+        auth.forget()
         db.close_pool()
         realtime.close()
 
@@ -88,7 +94,7 @@ def database(servers: Servers, configure: Callable[..., None]) -> Iterator[Datab
             HOLDFAST_ENV="development",
             DATABASE_URL=servers.pooled_url(name),
             DATABASE_URL_UNPOOLED=servers.direct_url(name),
-            **dict.fromkeys(("ADMIN_TOKEN", "CRON_SECRET", "AUTH_MODE", *servers.pusher_env)),
+            **dict.fromkeys(("ADMIN_TOKEN", "CRON_SECRET", *IDENTITY, *servers.pusher_env)),
         )
         with psycopg.connect(servers.direct_url(name), autocommit=True) as connection:
             yield Database(servers.pooled_url(name), servers.direct_url(name), connection)
@@ -159,3 +165,11 @@ def client(gateway: Gateway, database: Database) -> Iterator[httpx2.Client]:
     """An HTTP client of the whole API over this test's database."""
     with httpx2.Client(base_url=gateway.url, timeout=30) as http:
         yield http
+
+
+@pytest.fixture
+def issuer(database: Database, configure: Callable[..., None]) -> Iterator[Issuer]:
+    """An identity provider whose tokens the functions of this test take, in place of a userId."""
+    with running_issuer() as running:
+        configure(**issuer_settings(running))
+        yield running

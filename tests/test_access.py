@@ -7,6 +7,7 @@ import hmac
 import itertools
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import httpx2
@@ -14,6 +15,7 @@ import pytest
 from fastapi.security import HTTPAuthorizationCredentials
 
 from lib import auth, inventory
+from lib.errors import Unauthorized
 from lib.settings import read, settings
 from tests.support.api import problem, unchanged
 from tests.support.database import Database
@@ -182,6 +184,64 @@ def test_what_everybody_reads_is_open_in_production(client: httpx2.Client, stock
         assert client.get(path).status_code == 200, path
 
 
+def test_several_secrets_are_good_at_once_so_that_one_can_be_changed(
+    client: httpx2.Client, stock: None, configure: Configure
+) -> None:
+    configure(ADMIN_TOKEN=f"new admin, {ADMIN}", CRON_SECRET=f"new cron,{CRON}", SWEEP_BUDGET_SECONDS="0")
+    for secret in ("new admin", ADMIN):
+        assert call(client, USER_LIST, f"Bearer {secret}").status_code == 200
+        assert call(client, ADMIN_CALLS[1], f"Bearer {secret}").status_code == 200
+    # The last is what Vercel's clock sends: the variable as it stands.
+    for secret in ("new cron", CRON, f"new cron,{CRON}"):
+        assert call(client, SWEEP, f"Bearer {secret}").status_code == 200
+    for wrong in (f"new admin, {ADMIN}", "new", "", ",", "new cron", f"{ADMIN},"):
+        problem(call(client, ADMIN_CALLS[1], f"Bearer {wrong}".strip()), 401, "unauthorized")
+    for wrong in ("new admin", ",", f"{CRON},new cron", f"{CRON}, "):
+        problem(call(client, SWEEP, f"Bearer {wrong}".strip()), 401, "unauthorized")
+
+
+@pytest.mark.parametrize("blank", [",", " , ,"])
+def test_a_list_of_no_secrets_is_no_secret(
+    client: httpx2.Client, database: Database, configure: Configure, blank: str
+) -> None:
+    configure(ADMIN_TOKEN=blank, CRON_SECRET=blank, HOLDFAST_ENV="production", AUTH_MODE="trusted")
+    for authorization in (None, "Bearer", "Bearer ,", f"Bearer {blank}".strip()):
+        for what, name in ((ADMIN_CALLS[0], "ADMIN_TOKEN"), (SWEEP, "CRON_SECRET")):
+            assert name in problem(call(client, what, authorization), 503, "not_configured")["detail"]
+    assert client.get("/api/health").json()["configuration"] == ["ADMIN_TOKEN", "CRON_SECRET"]
+
+
+@pytest.mark.parametrize("scheme", ["Bearer", "bearer"])
+def test_two_authorization_headers_are_none(
+    client: httpx2.Client, database: Database, configure: Configure, scheme: str
+) -> None:
+    configure(ADMIN_TOKEN=ADMIN, CRON_SECRET=CRON)
+    for secret, (method, path, body) in ((ADMIN, ADMIN_CALLS[0]), (CRON, SWEEP)):
+        headers = [("Authorization", f"{scheme} {secret}"), ("Authorization", f"{scheme} {secret}")]
+        problem(client.request(method, path, json=body, headers=headers), 401, "unauthorized")
+
+
+def test_health_names_what_is_missing_without_any_value(
+    client: httpx2.Client, database: Database, configure: Configure
+) -> None:
+    assert client.get("/api/health").json()["configuration"] == []
+    configure(HOLDFAST_ENV="production")
+    health = client.get("/api/health")
+    assert (health.status_code, health.json()["status"]) == (200, "degraded")
+    assert health.json()["configuration"] == ["AUTH_MODE", "ADMIN_TOKEN", "CRON_SECRET"]
+    configure(HOLDFAST_ENV="production", AUTH_MODE="trusted", ADMIN_TOKEN=ADMIN, CRON_SECRET=CRON)
+    health = client.get("/api/health")
+    assert (health.json()["status"], health.json()["configuration"]) == ("ok", [])
+    assert ADMIN not in health.text and CRON not in health.text
+
+
+def test_health_names_it_while_the_database_is_down_too(
+    client: httpx2.Client, database: Database, configure: Configure
+) -> None:
+    configure(HOLDFAST_ENV="production", DATABASE_URL="postgresql://postgres@127.0.0.1:1/nothing")
+    assert client.get("/api/health").json()["configuration"] == ["AUTH_MODE", "ADMIN_TOKEN", "CRON_SECRET"]
+
+
 def test_in_trusted_mode_the_user_is_who_the_request_says(
     client: httpx2.Client, database: Database, stock: None, configure: Configure
 ) -> None:
@@ -199,16 +259,24 @@ def test_in_trusted_mode_who_does_not_say_is_asked(client: httpx2.Client, databa
 
 
 def test_a_token_is_compared_in_constant_time(monkeypatch: pytest.MonkeyPatch, configure: Configure) -> None:
-    compared: list[tuple[object, object]] = []
+    compared: list[tuple[bytes, bytes]] = []
     real = hmac.compare_digest
     monkeypatch.setattr(auth.hmac, "compare_digest", lambda a, b: compared.append((a, b)) or real(a, b))
-    configure(ADMIN_TOKEN=ADMIN, CRON_SECRET=CRON)
-    auth.require_admin(HTTPAuthorizationCredentials(scheme="Bearer", credentials=ADMIN))
-    auth.require_cron(HTTPAuthorizationCredentials(scheme="Bearer", credentials=CRON))
-    assert compared == [(ADMIN.encode(), ADMIN.encode()), (CRON.encode(), CRON.encode())]
+    configure(ADMIN_TOKEN="first, second,third", CRON_SECRET="first,second")
+
+    def lengths(check: Callable[..., None], given: str) -> list[tuple[int, int]]:
+        compared.clear()
+        with suppress(Unauthorized):
+            check(HTTPAuthorizationCredentials(scheme="Bearer", credentials=given))
+        return [(len(one), len(other)) for one, other in compared]
+
+    # Whatever is given, each secret is compared, and what is compared shows not even a length.
+    for given in ("first", "third", "nothing", "x" * 5000):
+        assert lengths(auth.require_admin, given) == [(32, 32)] * 3
+        assert lengths(auth.require_cron, given) == [(32, 32)] * 3
 
 
-@pytest.mark.parametrize("value", ["jwt", "TRUSTED", "none", "1"])
+@pytest.mark.parametrize("value", ["JWT", "TRUSTED", "none", "1"])
 def test_an_identity_mode_that_does_not_exist_opens_nothing(configure: Configure, value: str) -> None:
     configure(AUTH_MODE=value)
     with pytest.raises(ValueError, match="auth_mode"):

@@ -3,8 +3,7 @@
 import json
 import logging
 import os
-from collections.abc import Callable, Iterator
-from types import SimpleNamespace
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -16,47 +15,18 @@ from lib import settings as settings_module
 from lib.secret_formats import FORMATS
 from lib.settings import settings
 from tests.support.database import Database
-from tests.support.lambda_runtime import Build, Functions, build, current_event_loop, http_event
+from tests.support.lambda_runtime import Build, Functions, build, http_event
+from tests.support.on_lambda import on_lambda, role, vault
 from tests.support.servers import Servers
 from tests.support.snapshot import RuntimeApi
-from tests.support.vault import Role, Vault, open_vault, role_with_password
+from tests.support.vault import Role, Vault
+
+__all__ = ["on_lambda", "role", "vault"]
 
 pytestmark = pytest.mark.xdist_group("lambda")
 
 TOKEN, CHANNEL_SECRET = "token-that-nobody-may-see", "channel-secret-that-nobody-may-see"
 CHANNEL = {"PUSHER_APP_ID": "1", "PUSHER_KEY": "a-key", "PUSHER_SECRET": CHANNEL_SECRET}
-
-
-@pytest.fixture
-def vault() -> Iterator[Vault]:
-    with open_vault() as opened:
-        yield opened
-
-
-@pytest.fixture
-def role(servers: Servers) -> Iterator[Role]:
-    with role_with_password(servers) as made:
-        yield made
-
-
-@pytest.fixture
-def on_lambda(
-    database: Database, vault: Vault, configure: Callable[..., None], monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Callable[..., Callable[..., Any]]]:
-    """on_lambda("api.health", DATABASE_URL_SECRET=...): the handler of a function in this process, called with
-    events."""
-    monkeypatch.setattr(settings_module, "_secrets", {})
-    monkeypatch.setattr(db, "on_authentication_failure", db.on_authentication_failure)
-
-    def start(function: str, **variables: str | None) -> Callable[..., Any]:
-        lambdas = {"AWS_LAMBDA_FUNCTION_NAME": "holdfast", "HOLDFAST_ENV": None, "AUTH_MODE": "trusted"}
-        configure(**{**vault.environment(), **lambdas, **variables})
-        handler = aws.make_handler(function, aws.Secrets())
-        context = SimpleNamespace(aws_request_id="request-1", get_remaining_time_in_millis=lambda: 15_000)
-        return lambda *args, **more: handler(http_event(*args, **more), context)
-
-    with current_event_loop():
-        yield start
 
 
 @pytest.fixture
@@ -171,7 +141,7 @@ def test_a_snapshot_holds_no_secret_and_no_connection(built: Build, database: Da
     task = built.folder / "Health"
     api = RuntimeApi()
     environment = {
-        **built.template.environment("Health", {"DatabaseUrlSecretArn": arn}),
+        **built.template.environment("Health", {"DatabaseUrlSecretArn": arn, "AuthMode": "trusted"}),
         **vault.environment(),
         "AWS_LAMBDA_RUNTIME_API": api.address,
         "AWS_LAMBDA_INITIALIZATION_TYPE": "snap-start",

@@ -23,13 +23,14 @@ ROOT = sam.ROOT
 # The platform sets these, or they are other platforms', or secrets, which are named and not given.
 NOT_IN_TEMPLATE = {
     "holdfast_env", "vercel_env", "aws_lambda_function_name", "database_url", "database_url_unpooled", "pusher_app_id",
-    "pusher_key", "pusher_secret", "admin_token", "cron_secret", "delivery_budget_ms",
+    "pusher_key", "pusher_secret", "admin_token", "auth_jwt_secret", "cron_secret", "delivery_budget_ms",
 }  # fmt: skip
 SECRETS = set(FORMATS)
 POLICIES = {
     "DATABASE_URL_SECRET": "ReadDatabaseUrl",
     "PUSHER_SECRET_ID": "ReadChannel",
     "ADMIN_TOKEN_SECRET": "ReadAdminToken",
+    "AUTH_JWT_SECRET_ID": "ReadJwtSecret",
 }
 
 
@@ -119,15 +120,17 @@ def test_every_parameter_is_described_grouped_and_used(template: Template) -> No
 
 def test_a_function_gets_the_secrets_that_it_needs_and_may_read_no_other(template: Template) -> None:
     needs = {
-        "Drops": {"DATABASE_URL_SECRET", "PUSHER_SECRET_ID", "ADMIN_TOKEN_SECRET"},
-        "Users": {"DATABASE_URL_SECRET", "ADMIN_TOKEN_SECRET"},
-        "Admin": {"DATABASE_URL_SECRET", "ADMIN_TOKEN_SECRET"},
+        "Drops": {"DATABASE_URL_SECRET", "PUSHER_SECRET_ID", "ADMIN_TOKEN_SECRET", "AUTH_JWT_SECRET_ID"},
+        "Admin": {"DATABASE_URL_SECRET", "ADMIN_TOKEN_SECRET", "AUTH_JWT_SECRET_ID"},
+        "Users": {"DATABASE_URL_SECRET", "ADMIN_TOKEN_SECRET", "AUTH_JWT_SECRET_ID"},
         "Health": {"DATABASE_URL_SECRET"},
         "Realtime": {"PUSHER_SECRET_ID"},
         "Docs": set(),
+        "Sweep": {"DATABASE_URL_SECRET", "PUSHER_SECRET_ID"},
     }
+    buyers = {"DATABASE_URL_SECRET", "PUSHER_SECRET_ID", "AUTH_JWT_SECRET_ID"}
     for name, properties in template.functions.items():
-        wanted = needs.get(name, {"DATABASE_URL_SECRET", "PUSHER_SECRET_ID"})
+        wanted = needs.get(name, buyers)
         assert set(properties["Environment"]["Variables"]) & SECRETS == wanted, name
         (role,) = properties["Role"].values()
         policies = template.resources[role[0]]["Properties"]["ManagedPolicyArns"]
@@ -157,6 +160,7 @@ def test_no_policy_allows_more_than_reading_named_secrets_and_writing_the_log(tr
         "DatabaseUrlSecretArn": read,
         "PusherSecretArn": read,
         "AdminTokenSecretArn": read,
+        "AuthJwtSecretArn": read,
         "SecretsKeyArn": {"kms:Decrypt"},
     }
 

@@ -32,6 +32,8 @@ MALFORMED = [
     b'{"username":"a\nb"}',
     b'{"userId":0x10}',
     b"[" * 10_000,
+    b"[" * MAX_BODY_BYTES,
+    b'{"a":' * (MAX_BODY_BYTES // 5),
     b"[" * 10_000 + b"]" * 10_000,
     b'{"username":' + b'{"a":' * 10_000 + b"1" + b"}" * 10_001,
     b'{"userId":' + b"9" * 5000 + b"}",

@@ -91,6 +91,7 @@ def test_pages_are_served_as_on_vercel(gateway: TestClient) -> None:
     assert gateway.post("/api/users.py", follow_redirects=False).headers["location"] == "/api/users"
     assert gateway.get("/nothing").status_code == 404
     assert gateway.get("/../vercel.json").status_code == 404
+    # What functions answer has a policy of its own (lib/http.py), also where vercel.json is not in force.
     assert "content-security-policy" not in gateway.get("/api/drops").headers
 
 

@@ -13,6 +13,8 @@ from lib import inventory
 from lib.errors import BY_CODE, HoldfastError
 from tests.support.api import JSON, problem, unchanged
 from tests.support.database import Database
+from tests.support.issuer import bearer, refuse, running_issuer
+from tests.support.issuer import settings as issuer_settings
 
 # The contract's codes and statuses, written out: lib/errors.py must not drift from what clients were told.
 STATUS = {
@@ -43,8 +45,9 @@ STATUS = {
     "busy": 503,
     "database_unavailable": 503,
     "not_configured": 503,
+    "issuer_unavailable": 503,
 }
-RETRY_AFTER = {"drop_not_started", "busy", "database_unavailable"}
+RETRY_AFTER = {"drop_not_started", "busy", "database_unavailable", "issuer_unavailable"}
 
 
 @dataclass
@@ -160,6 +163,19 @@ def unauthorized(shop: Shop) -> httpx2.Response:
     return shop.client.post("/api/drops", json={"name": "x", "price": 1, "totalStock": 1})
 
 
+def forbidden(shop: Shop) -> httpx2.Response:
+    with running_issuer() as issuer:
+        shop.configure(**issuer_settings(issuer))
+        return shop.client.post("/api/reserve/1", json={"userId": 99}, headers=bearer(issuer.token()))
+
+
+def issuer_unavailable(shop: Shop) -> httpx2.Response:
+    with running_issuer() as issuer:
+        shop.configure(**issuer_settings(issuer))
+        issuer.answer = refuse(500)
+        return shop.client.post("/api/reserve/1", json={}, headers=bearer(issuer.token()))
+
+
 SCENES: dict[str, Callable[[Shop], httpx2.Response]] = {
     "validation_failed": lambda shop: shop.client.post("/api/users", json={}),
     "malformed_json": lambda shop: shop.client.post("/api/users", content=b"{", headers=JSON),
@@ -187,6 +203,8 @@ SCENES: dict[str, Callable[[Shop], httpx2.Response]] = {
     "busy": busy,
     "database_unavailable": database_unavailable,
     "unauthorized": unauthorized,
+    "forbidden": forbidden,
+    "issuer_unavailable": issuer_unavailable,
 }
 
 
@@ -195,8 +213,7 @@ def test_the_codes_and_their_statuses_are_those_of_the_contract() -> None:
 
 
 def test_every_code_has_a_scene() -> None:
-    # forbidden is for identities that are proven, but not allowed: no route has such a case in trusted mode.
-    assert set(SCENES) == set(STATUS) - {"forbidden"}
+    assert set(SCENES) == set(STATUS)
 
 
 @pytest.mark.parametrize("code", SCENES)

@@ -53,6 +53,25 @@ def test_every_answer_has_an_id_a_timing_and_a_word_on_caching(client: httpx2.Cl
         assert answer.headers["cache-control"], path
 
 
+def test_no_answer_can_be_framed_sniffed_or_run(client: httpx2.Client, database: Database) -> None:
+    for method, path in [*CALLS, ("GET", "/api/nothing"), ("PUT", "/api/drops"), ("OPTIONS", "/api/drops")]:
+        headers = client.request(method, path).headers
+        assert headers["x-content-type-options"] == "nosniff", path
+        assert headers["referrer-policy"] == "no-referrer", path
+        policy = headers["content-security-policy"]
+        assert "frame-ancestors 'none'" in policy and "script-src" not in policy, path
+        # Of all that functions answer, the page of the documentation alone loads anything, from its own host.
+        assert policy.startswith("default-src 'self'" if path == "/api/docs" else "default-src 'none'"), path
+        assert "strict-transport-security" not in headers  # it would outlive development on this host name
+
+
+def test_browsers_stay_with_tls_in_production(
+    client: httpx2.Client, database: Database, configure: Callable[..., None]
+) -> None:
+    configure(HOLDFAST_ENV="production")
+    assert client.get("/api/drops").headers["strict-transport-security"] == "max-age=63072000"
+
+
 def test_no_two_answers_share_an_id(client: httpx2.Client, database: Database) -> None:
     assert len({client.get("/api/drops").headers["x-request-id"] for _ in range(5)}) == 5
 
@@ -138,8 +157,14 @@ async def from_origin(origin: str, **preflight: str) -> httpx2.Response:
         ({"CORS_ORIGINS": "https://a.example, https://b.example"}, "https://b.example", "https://b.example"),
         ({"CORS_ORIGINS": "https://a.example"}, "https://b.example", None),
         ({"CORS_ORIGINS": "https://a.example"}, "http://a.example", None),
-        ({"CORS_ORIGINS": "https://a.example"}, "https://a.example.evil.example", None),
-        ({"CORS_ORIGINS": "https://a.example"}, "null", None),
+        *(
+            ({"CORS_ORIGINS": "https://a.example"}, origin, None)
+            for origin in (
+                *("https://a.example.evil.example", "https://evil.example/https://a.example", "https://xa.example"),
+                *("https://sub.a.example", "https://a.exampleevil", "https://a.example:8443", "https://a.example/"),
+                *("https://aXexample", "HTTPS://A.EXAMPLE", "https://a.example,https://evil.example", "null", "*"),
+            )
+        ),
         ({"CORS_ORIGINS": "*", "HOLDFAST_ENV": "production"}, "https://any.example", "*"),
     ],
     ids=str,

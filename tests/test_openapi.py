@@ -19,33 +19,37 @@ ROOT = Path(__file__).resolve().parent.parent
 HTTP_METHODS = {"get", "post", "patch", "put", "delete"}
 
 # Every route of the contract with the codes it can refuse with, beside what every route can answer.
+# What a route that asks who is there can say to it.
+IDENTITY = {"unauthorized", "forbidden", "not_configured", "issuer_unavailable"}
 ROUTES: dict[str, set[str]] = {
     "GET /api/drops": set(),
     "GET /api/drops/{drop_id}": {"drop_not_found"},
-    "POST /api/drops": {"unauthorized", "idempotency_mismatch", "not_configured"},
-    "PATCH /api/drops/{drop_id}": {"unauthorized", "drop_not_found", "drop_cancelled", "not_configured"},
+    "POST /api/drops": {"idempotency_mismatch", *IDENTITY},
+    "PATCH /api/drops/{drop_id}": {"drop_not_found", "drop_cancelled", *IDENTITY},
     "POST /api/drops/{drop_id}/restock": {
-        *("unauthorized", "drop_not_found", "size_required", "unknown_size", "stock_committed"),
-        *("idempotency_mismatch", "not_configured"),
+        *("drop_not_found", "size_required", "unknown_size", "stock_committed", "idempotency_mismatch"),
+        *IDENTITY,
     },
     "POST /api/reserve/{drop_id}": {
         *("drop_not_found", "user_not_found", "drop_not_started", "drop_ended", "drop_paused", "drop_cancelled"),
-        *("size_required", "unknown_size", "limit_reached", "sold_out", "not_configured"),
+        *("size_required", "unknown_size", "limit_reached", "sold_out"),
+        *IDENTITY,
     },
     "POST /api/purchase/{reservation_id}": {
         *("reservation_not_found", "not_owner", "reservation_expired", "reservation_closed", "drop_cancelled"),
-        "not_configured",
+        *IDENTITY,
     },
-    "GET /api/reservations": {"not_configured"},
-    "GET /api/reservations/{reservation_id}": {"reservation_not_found", "not_owner", "not_configured"},
+    "GET /api/reservations": IDENTITY,
+    "GET /api/reservations/{reservation_id}": {"reservation_not_found", "not_owner", *IDENTITY},
     "DELETE /api/reservations/{reservation_id}": {
-        *("reservation_not_found", "not_owner", "reservation_expired", "reservation_closed", "not_configured"),
+        *("reservation_not_found", "not_owner", "reservation_expired", "reservation_closed"),
+        *IDENTITY,
     },
-    "POST /api/users": {"username_taken", "idempotency_mismatch"},
-    "GET /api/users": {"unauthorized", "not_configured"},
-    "GET /api/admin/drops": {"unauthorized", "not_configured"},
+    "POST /api/users": {"username_taken", "idempotency_mismatch", *IDENTITY},
+    "GET /api/users": IDENTITY,
+    "GET /api/admin/drops": IDENTITY,
     **{
-        f"GET /api/drops/{{drop_id}}/{report}": {"unauthorized", "drop_not_found", "not_configured"}
+        f"GET /api/drops/{{drop_id}}/{report}": {"drop_not_found", *IDENTITY}
         for report in ("stats", "history", "holds", "purchases", "purchases.csv")
     },
     "GET /api/realtime": {"not_configured"},
@@ -103,6 +107,21 @@ def test_operations_have_names_of_their_own_and_all_parameters_of_their_path(doc
 
 def test_every_route_of_the_contract_is_described_and_no_other(document: dict[str, Any]) -> None:
     assert set(operations(document)) == set(ROUTES)
+
+
+def test_it_says_where_a_token_is_wanted_and_where_a_secret_is(document: dict[str, Any]) -> None:
+    schemes = document["components"]["securitySchemes"]
+    assert {name: scheme["scheme"] for name, scheme in schemes.items()} == {"secret": "bearer", "token": "bearer"}
+    wanted: dict[str, list[Any]] = {}
+    for route, operation in operations(document).items():
+        wanted.setdefault(json.dumps(operation.get("security", [])), []).append(route)
+    # Where AUTH_MODE is trusted, buyers need none, and users are made without.
+    assert {security: len(routes) for security, routes in wanted.items()} == {
+        "[]": 4,
+        '[{"secret": []}]': 5,
+        '[{}, {"secret": []}]': 1,
+        '[{}, {"token": []}]': 4,
+    }
 
 
 def test_every_function_is_in_the_document(document: dict[str, Any]) -> None:

@@ -10,8 +10,9 @@ import pytest
 
 from dev.npm import ROOT
 from dev.ports import random_free
-from tests.e2e import ADMIN_TOKEN
+from tests.e2e import ADMIN_TOKEN, CRON_SECRET
 from tests.support.database import Database
+from tests.support.issuer import Issuer
 from tests.support.servers import Gateway
 
 
@@ -23,7 +24,7 @@ def smoke(url: str, **environment: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture
 def production(client: httpx2.Client, configure: Callable[..., None]) -> None:
-    configure(HOLDFAST_ENV="production", AUTH_MODE="trusted", ADMIN_TOKEN=ADMIN_TOKEN)
+    configure(HOLDFAST_ENV="production", AUTH_MODE="trusted", ADMIN_TOKEN=ADMIN_TOKEN, CRON_SECRET=CRON_SECRET)
 
 
 def test_a_working_shop_passes_and_is_left_without_an_open_drop(
@@ -37,6 +38,15 @@ def test_a_working_shop_passes_and_is_left_without_an_open_drop(
     assert database.value("select state from drops") == "CANCELLED"
     assert database.value("select count(*) from purchases") == 1
     assert ADMIN_TOKEN not in result.stdout + result.stderr
+
+
+def test_where_buyers_have_tokens_one_is_enough(
+    gateway: Gateway, production: None, channel: dict[str, str], database: Database, issuer: Issuer
+) -> None:
+    result = smoke(gateway.url, ADMIN_TOKEN=ADMIN_TOKEN, BUYER_TOKEN=issuer.token())
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert database.value("select count(*) from purchases") == 1
+    assert issuer.token() not in result.stdout + result.stderr
 
 
 def test_a_wrong_token_fails_and_says_which_step(gateway: Gateway, production: None, channel: dict[str, str]) -> None:

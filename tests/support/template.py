@@ -18,6 +18,7 @@ PARAMETERS = {
     "DatabaseUrlSecretArn": f"{SECRET}holdfast/database-AbCdEf",
     "PusherSecretArn": f"{SECRET}holdfast/channel-AbCdEf",
     "AdminTokenSecretArn": f"{SECRET}holdfast/admin-AbCdEf",
+    "AuthJwtSecretArn": f"{SECRET}holdfast/jwt-AbCdEf",
     "AlarmEmail": "shop@example.com",
 }
 
