@@ -6,7 +6,7 @@ from fastapi import Response
 
 from lib import errors, inventory
 from lib.http import json_response, make_app
-from lib.models import DatabaseHealth, EventsHealth, Health, HoldsHealth
+from lib.models import AuditHealth, DatabaseHealth, EventsHealth, Health, HoldsHealth
 from lib.settings import settings
 
 app = make_app()
@@ -18,7 +18,10 @@ STUCK_HOLD_SECONDS = 120
 
 @app.get("/api/health", response_model=Health, responses={503: {"model": Health, "description": "No database."}})
 def health() -> Response:
-    """200 while sales work (status ok, or degraded when events or overdue holds pile up), 503 when they do not."""
+    """200 while sales work, 503 when they do not.
+
+    The status is degraded, not ok, when events or overdue holds pile up, or while something that an audit found stands.
+    """
     began = time.monotonic()
     try:
         found = inventory.health()
@@ -29,6 +32,7 @@ def health() -> Response:
                 database=DatabaseHealth(ok=False, ms=_ms_since(began)),
                 events=None,
                 holds=None,
+                audit=None,
                 commit=settings().vercel_git_commit_sha,
                 error=error.detail,
                 code=error.code,
@@ -38,10 +42,11 @@ def health() -> Response:
     stuck = found.oldest_event_seconds > STUCK_EVENT_SECONDS or found.oldest_overdue_seconds > STUCK_HOLD_SECONDS
     return json_response(
         Health(
-            status="degraded" if stuck else "ok",
+            status="degraded" if stuck or found.audit_findings else "ok",
             database=DatabaseHealth(ok=True, ms=_ms_since(began)),
             events=EventsHealth(waiting=found.events_waiting, oldest_seconds=round(found.oldest_event_seconds, 3)),
             holds=HoldsHealth(overdue=found.overdue_holds, oldest_seconds=round(found.oldest_overdue_seconds, 3)),
+            audit=AuditHealth(findings=found.audit_findings, drops=found.audit_drops),
             commit=settings().vercel_git_commit_sha,
         ),
         exclude_none=True,

@@ -105,8 +105,8 @@ def test_sold_out_is_answered_while_others_hold_every_lock(database, make_drop, 
 
 
 def test_who_took_the_last_unit_in_another_window_is_given_it_and_not_told_sold_out(database, make_drop, make_users):
-    # A repeated call that begins before the first one has committed, and looks at the stock after it has. The limit makes
-    # it look at purchases in between, and there it is held up.
+    # A repeated call that begins before the first one has committed, and looks at the stock after it has. The limit
+    # makes it look at purchases in between, and there it is held up.
     drop, (user,) = make_drop(stock=1, max_per_user=5), make_users(1)
     with sessions(database, 3) as (first, again, other):
         first.begin()

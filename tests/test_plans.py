@@ -200,7 +200,8 @@ def test_replay_touches_few_pages(shop):
 def test_sold_out_touches_few_pages(shop):
     touched = shop.touched("reserve(%s, %s, null)", shop.sold_out, shop.newcomer())
     _stays_small(touched)
-    assert (touched.index_scans["one_live_hold_per_user"], touched.index_scans["due_holds"]) == (1, 1)
+    # The buyer's own hold is looked for again at the end: another window of theirs may have got the last unit.
+    assert (touched.index_scans["one_live_hold_per_user"], touched.index_scans["due_holds"]) == (2, 1)
 
 
 def test_purchase_and_its_replay_touch_few_pages(shop):
