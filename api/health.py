@@ -6,7 +6,7 @@ from fastapi import Response
 
 from lib import auth, errors, inventory, records
 from lib.http import json_response, make_app
-from lib.models import DatabaseHealth, EventsHealth, Health, HoldsHealth
+from lib.models import AuditHealth, DatabaseHealth, EventsHealth, Health, HoldsHealth
 from lib.settings import settings
 
 app = make_app()
@@ -22,7 +22,7 @@ def health() -> Response:
 
     `problems` says which: database_unavailable, busy or not_configured (the database's secret) where nothing works;
     events_stuck: the channel is broken; holds_overdue: the clock is; settings_missing: `configuration` names settings
-    without which some routes are closed.
+    without which some routes are closed; audit_findings: `audit` says in which drops rows contradict each other.
     """
     began = time.monotonic()
     missing = auth.missing()
@@ -37,6 +37,7 @@ def health() -> Response:
                 events=None,
                 holds=None,
                 configuration=missing,
+                audit=None,
                 commit=settings().vercel_git_commit_sha,
                 error=error.detail,
                 code=error.code,
@@ -51,6 +52,7 @@ def health() -> Response:
             database=DatabaseHealth(ok=True, ms=_ms_since(began)),
             events=EventsHealth(waiting=found.events_waiting, oldest_seconds=round(found.oldest_event_seconds, 3)),
             holds=HoldsHealth(overdue=found.overdue_holds, oldest_seconds=round(found.oldest_overdue_seconds, 3)),
+            audit=AuditHealth(findings=found.audit_findings, drops=found.audit_drops),
             configuration=missing,
             commit=settings().vercel_git_commit_sha,
         ),
@@ -62,6 +64,7 @@ def _problems(found: records.Health) -> list[str]:
     limits = {
         "events_stuck": found.oldest_event_seconds > STUCK_EVENT_SECONDS,
         "holds_overdue": found.oldest_overdue_seconds > STUCK_HOLD_SECONDS,
+        "audit_findings": found.audit_findings > 0,
     }
     return [problem for problem, broken in limits.items() if broken]
 
