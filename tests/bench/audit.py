@@ -1,6 +1,6 @@
 """`make bench-audit`: what an audit costs on a drop with many purchases, beside another one with as many.
 
-Prints the time of each audit, and how often the sweep would run it. Postgres is the bundled one with its default memory.
+Prints the time of each audit, and how often the sweep would run it. Postgres is the bundled one, as it comes.
 """
 
 import argparse
