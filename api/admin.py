@@ -6,6 +6,7 @@ from urllib.parse import urlencode
 
 from fastapi import Query, Response
 from fastapi.responses import StreamingResponse
+from pydantic import Field
 
 from lib import errors, reports, sales_csv
 from lib.auth import Admin
@@ -20,12 +21,13 @@ app = make_app()
 # Platforms that keep an answer before they send it take 4.5 MB (Vercel) or 6 MB (Lambda) of it.
 PART_BYTES = 3_000_000
 
-Limit = Annotated[int, Digits, Query(ge=1, le=100)]
-After = Annotated[int | None, Digits, Query(ge=1, le=MAX_ID, description="The last id of the page before.")]
+Limit = Annotated[int, Field(ge=1, le=100), Digits, Query()]
+After = Annotated[int | None, Field(ge=1, le=MAX_ID), Digits, Query(description="The last id of the page before.")]
 PartRows = Annotated[
     int | None,
+    Field(ge=1, le=50_000),
     Digits,
-    Query(ge=1, le=50_000, description="Rows of a part; it may have fewer, so that it fits. Default: all."),
+    Query(description="Rows of a part; it may have fewer, so that it fits. Default: all."),
 ]
 _REFUSALS = problems(errors.Unauthorized, errors.NotConfigured)
 _DROP_REFUSALS = problems(errors.Unauthorized, errors.DropNotFound, errors.NotConfigured)
