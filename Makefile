@@ -4,7 +4,6 @@
 VENV := .venv
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
-BENCH_STAMP := $(VENV)/.installed-bench
 ARGS ?=
 
 help:
@@ -69,7 +68,7 @@ migrate: $(STAMP)
 smoke: $(STAMP)
 	@$(PY) -m dev.smoke "$(URL)"
 
-bench: $(BENCH_STAMP)
+bench: $(STAMP)
 	@$(PY) -m tests.bench --scenario "$(SCENARIO)" --size "$(or $(SIZE),normal)" $(ARGS)
 
 simulate: $(STAMP)
@@ -89,9 +88,3 @@ clean:
 
 $(STAMP): requirements.txt requirements-dev.txt requirements-lambda.txt dev/bootstrap.sh
 	@sh dev/bootstrap.sh $(VENV)
-
-# Only for make bench: development and tests do without.
-$(BENCH_STAMP): $(STAMP) requirements-bench.txt
-	@echo "==> Python packages of requirements-bench.txt"
-	@$(PY) -m pip install -qq --disable-pip-version-check -r requirements-bench.txt
-	@touch $@

@@ -18,7 +18,7 @@ from dev.npm import ROOT
 from dev.pgbouncer import PgBouncer
 from dev.ports import HOST
 from tests.bench import __main__ as bench
-from tests.bench import profile
+from tests.bench import charts, profile
 from tests.bench.measure import Report, Target, interleave, percentile
 from tests.bench.relay import relayed
 
@@ -43,6 +43,7 @@ def test_every_scenario_measures_itself_beside_its_yardsticks(tmp_path: Path) ->
         figures = {figure["name"]: figure["median"] for figure in scenario["figures"]}
         assert figures, name
         assert scenario["size"] == "tiny"
+    assert {chart.stem for chart in tmp_path.glob("*.svg")} == set(charts.CHARTS)
     proof = found["scenarios"]["refusals"]["data"]
     assert proof["wal_bytes"] == 0 and proof["transaction_id"] is None
     assert set(proof["lock_modes"]) <= {"AccessShareLock", "RowShareLock"}
