@@ -15,7 +15,7 @@ from types import ModuleType
 
 from dev.npm import ROOT
 from dev.processes import StackError, guard
-from tests.bench import charts, report
+from tests.bench import charts, page, report
 from tests.bench.cpu import Foreign
 from tests.bench.size import SIZES
 from tests.bench.stack import Stack
@@ -64,15 +64,17 @@ def measure(names: list[str], size_name: str, out: Path) -> int:
         for name in names:
             scenario = load(name)
             progress = Progress(scenario.TITLE)
-            began, foreign = time.monotonic(), Foreign()
+            commit, began, foreign = report.commit(), time.monotonic(), Foreign()
             found = scenario.run(stack, size, progress)
             share = foreign.share()
             progress.end()
-            results = report.save(out / "results.json", found, size_name, time.monotonic() - began, share)
+            run = report.Run(size_name, commit, time.monotonic() - began, share)
+            results = report.save(out / "results.json", found, run, list(SCENARIOS))
             report.print_report(found, share)
     report.print_summary(results, names)
     charts.draw(results, out)
-    print(f"\n{out / 'results.json'} and charts beside it", flush=True)
+    (out / "README.md").write_text(page.render(results))
+    print(f"\n{out}: results.json, README.md, charts", flush=True)
     return sum(not target["met"] for name in names for target in results["scenarios"][name]["targets"])
 
 

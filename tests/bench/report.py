@@ -7,6 +7,7 @@ import os
 import platform
 import subprocess
 import sys
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -72,7 +73,8 @@ def _lines(path: str) -> list[str]:
 
 
 def commit() -> str:
-    run = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True)
+    """What is measured, as far as it was committed."""
+    run = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True)
     return run.stdout.strip()
 
 
@@ -81,18 +83,30 @@ def load_results(path: Path) -> dict[str, Any]:
     return json.loads(path.read_text()) if path.exists() else {}
 
 
-def save(path: Path, report: Report, size_name: str, seconds: float, foreign_share: float) -> dict[str, Any]:
-    """Put one scenario into results.json; returns the whole."""
+@dataclass(frozen=True, slots=True)
+class Run:
+    """How a scenario was measured. `foreign_share`: of the processors, taken by other programs meanwhile."""
+
+    size: str
+    commit: str
+    seconds: float
+    foreign_share: float
+
+
+def save(path: Path, report: Report, run: Run, order: list[str]) -> dict[str, Any]:
+    """Put one scenario into results.json; returns the whole, its scenarios in the given order."""
     results = load_results(path)
     results["machine"] = machine()
-    results.setdefault("scenarios", {})[report.scenario] = {
+    scenarios = results.get("scenarios", {})
+    scenarios[report.scenario] = {
         **report.as_json(),
         "measured": datetime.now(UTC).isoformat(timespec="seconds"),
-        "commit": commit(),
-        "size": size_name,
-        "seconds": round(seconds, 1),
-        "foreign_share": round(foreign_share, 3),
+        "commit": run.commit,
+        "size": run.size,
+        "seconds": round(run.seconds, 1),
+        "foreign_share": round(run.foreign_share, 3),
     }
+    results["scenarios"] = {name: scenarios[name] for name in order if name in scenarios}
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(results, indent=1) + "\n")
     return results

@@ -27,6 +27,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "100 warm instances at the start": {"instances_at_start": 100},
 }
 SEED = 7
+DOCUMENT = ROOT / "docs" / "SCALE.md"
 
 
 def find_results(asked: Path | None) -> Path:
@@ -60,6 +61,7 @@ def main() -> int:
     parser.add_argument("--buyers", type=int, default=1_000_000)
     parser.add_argument("--results", type=Path)
     parser.add_argument("--out", type=Path, default=ROOT / "bench")
+    parser.add_argument("--publish", action="store_true", help="write the tables into docs/SCALE.md")
     parser.add_argument("--quick", action="store_true", help="without the variants")
     options = parser.parse_args()
     path = find_results(options.results)
@@ -77,7 +79,13 @@ def main() -> int:
     found = _simulate(runs, assumed, crowd, measured)
     tables.print_outcomes(found)
     options.out.mkdir(parents=True, exist_ok=True)
-    (options.out / "simulation.json").write_text(json.dumps(tables.as_json(checks, found), indent=1) + "\n")
+    told = tables.as_json(checks, found)
+    (options.out / "simulation.json").write_text(json.dumps(told, indent=1) + "\n")
+    if options.publish:
+        text = DOCUMENT.read_text()
+        for name, table in told["tables"].items():
+            text = tables.put_into(text, name, table)
+        DOCUMENT.write_text(text)
     print(f"\n{options.out / 'simulation.json'}")
     return 0 if all(check.is_met for check in checks if check.is_held) else 1
 

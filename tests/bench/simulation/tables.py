@@ -72,9 +72,29 @@ def as_markdown(found: dict[str, Outcome]) -> str:
     return "\n".join(lines)
 
 
+def checks_as_markdown(checks: list[Check]) -> str:
+    lines = ["| | predicted | measured | off by | |", "|---|--:|--:|--:|---|"]
+    for check in checks:
+        verdict = "within 25 %" if check.is_met else "**not within 25 %**"
+        lines.append(
+            f"| {check.name} | {number(check.predicted)} {check.unit} | {number(check.measured)} {check.unit} "
+            f"| {check.error:+.0%} | {verdict if check.is_held else ''} |"
+        )
+    return "\n".join(lines)
+
+
+def put_into(document: str, name: str, text: str) -> str:
+    """The document with `text` between its marks for `name`."""
+    begin, end = f"<!-- {name} -->\n", f"\n<!-- end of {name} -->"
+    before, found, rest = document.partition(begin)
+    _, ended, after = rest.partition(end)
+    assert found and ended, f"the document has no marks for {name}"
+    return before + begin + text + end + after
+
+
 def as_json(checks: list[Check], found: dict[str, Outcome]) -> dict[str, Any]:
     return {
         "checks": [{**asdict(check), "error": check.error, "met": check.is_met} for check in checks],
         "outcomes": {name: asdict(outcome) for name, outcome in found.items()},
-        "table": as_markdown(found),
+        "tables": {"checks": checks_as_markdown(checks), "outcomes": as_markdown(found)},
     }
