@@ -16,8 +16,8 @@ INTRODUCTION = """\
 Written by `make bench` (for this folder: `make bench ARGS='--out docs/bench'`). Nothing here is a promise: each figure
 stands beside its yardsticks of the same run, taken in turn, and only the ratios mean anything on another machine.
 
-The machine: {processor}, {cores} cores for everything (client, functions, pooler, database, channel), {memory_gb:.0f} GB,
-{system}; Python {python}, Postgres {postgres} with its default durability.
+The machine: {processor}, {cores} cores for everything (client, functions, pooler, database, channel),
+{memory_gb:.0f} GB, {system}; Python {python}, Postgres {postgres} with its default durability.
 
 - *floor*: a plain insert by pgbench.
 - *classic*: BEGIN, SELECT … FOR UPDATE on one row a drop, INSERT, UPDATE, COMMIT, from pgbench or from a FastAPI route

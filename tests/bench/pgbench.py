@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import statistics
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,7 +43,22 @@ def run(stack: Stack, script: str, drop_id: int, connections: int, size: Size, d
     failed = re.search(r"number of failed transactions: (\d+)", result.stdout)
     if result.returncode != 0 or failed is None or failed[1] != "0":
         raise RuntimeError(f"pgbench {script} failed:\n{result.stdout[-1000:]}{result.stderr[-2000:]}")
-    lines = re.findall(r"^progress: [\d.]+ s, ([\d.]+) tps, lat ([\d.]+) ms", result.stderr, re.MULTILINE)
-    counted = [(float(rate), float(latency)) for rate, latency in lines[WARM_SECONDS:seconds]]
-    assert len(counted) == size.slot_seconds, result.stderr
-    return Run(statistics.fmean(rate for rate, _ in counted), statistics.fmean(latency for _, latency in counted))
+    return _after_warming_up(result.stdout, result.stderr)
+
+
+def _after_warming_up(summary: str, progress: str) -> Run:
+    """The whole run less its first second. (pgbench may end before it tells of the last second.)"""
+    count, rate, latency = (
+        float(re.findall(pattern, summary)[0])
+        for pattern in (
+            r"transactions actually processed: (\d+)",
+            r"tps = ([\d.]+)",
+            r"latency average = ([\d.]+) ms",
+        )
+    )
+    at, first_rate, first_latency = (
+        float(figure)
+        for figure in re.findall(r"^progress: ([\d.]+) s, ([\d.]+) tps, lat ([\d.]+) ms", progress, re.MULTILINE)[0]
+    )
+    before = at * first_rate
+    return Run((count - before) / (count / rate - at), (count * latency - before * first_latency) / (count - before))
