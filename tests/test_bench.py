@@ -18,9 +18,10 @@ from dev.npm import ROOT
 from dev.pgbouncer import PgBouncer
 from dev.ports import HOST
 from tests.bench import __main__ as bench
-from tests.bench import charts, profile
+from tests.bench import charts, page, profile
 from tests.bench.measure import Report, Target, interleave, percentile
 from tests.bench.relay import relayed
+from tests.bench.simulation import tables
 
 # In CI both must be there: .ci/run installs them.
 TOOLS = (shutil.which("wrk") is not None and PgBouncer.available()) or "CI" in os.environ
@@ -111,3 +112,22 @@ def _echo(connection: socket.socket) -> None:
     with connection:
         while data := connection.recv(100):
             connection.sendall(data)
+
+
+def test_the_pages_tell_the_reference_run() -> None:
+    kept = ROOT / "docs" / "bench"
+    found = json.loads((kept / "results.json").read_text())
+    assert list(found["scenarios"]) == list(bench.SCENARIOS)
+    assert (kept / "README.md").read_text() == page.render(found)
+    assert {chart.stem for chart in kept.glob("*.svg")} == set(charts.CHARTS)
+    document = (ROOT / "docs" / "SCALE.md").read_text()
+    simulated = json.loads((kept / "simulation.json").read_text())
+    for name, table in simulated["tables"].items():
+        assert tables.put_into(document, name, table) == document
+
+
+def test_the_reference_simulation_knew_its_machine() -> None:
+    simulated = json.loads((ROOT / "docs" / "bench" / "simulation.json").read_text())
+    held = [check for check in simulated["checks"] if check["is_held"]]
+    assert {check["name"].partition(":")[0] for check in held} == {"drain", "storm"}
+    assert all(abs(check["error"]) <= 0.25 for check in held)

@@ -60,5 +60,7 @@ def _after_warming_up(summary: str, progress: str) -> Run:
         float(figure)
         for figure in re.findall(r"^progress: ([\d.]+) s, ([\d.]+) tps, lat ([\d.]+) ms", progress, re.MULTILINE)[0]
     )
+    if count / rate - at < WARM_SECONDS / 2:  # on a machine so busy that the first second came late
+        return Run(rate, latency)
     before = at * first_rate
     return Run((count - before) / (count / rate - at), (count * latency - before * first_latency) / (count - before))
