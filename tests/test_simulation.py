@@ -102,6 +102,13 @@ def test_messages_are_billed_as_publishes_times_viewers_and_one() -> None:
     assert (found.messages.published, found.messages.billed) == (2, 4)
 
 
+def test_lambda_takes_one_request_a_process_and_has_prices_of_its_own() -> None:
+    crowd = small_crowd(spike_seconds=0.2)
+    vercel, aws = simulate(50, crowd), simulate(50, crowd, **INPUTS["lambda"])
+    assert aws.instances > vercel.instances
+    assert aws.cost["functions"] != vercel.cost["functions"] > 0
+
+
 def test_every_assumption_stands_in_the_input_file() -> None:
     assert set(INPUTS["platform"]) == {field.name for field in dataclasses.fields(Platform)}
     assert set(INPUTS["crowd"]) == {field.name for field in dataclasses.fields(Crowd)}

@@ -22,9 +22,8 @@ UNITS = (100, 5_000, 50_000)
 # What moves the limits, tried on the middle drop.
 VARIANTS: dict[str, dict[str, Any]] = {
     "2 database processors": {"database_cores": 2},
-    "32 database processors": {"database_cores": 32},
-    "30 requests at once in a process": {"requests_at_once": 30},
-    "100 warm instances at the start": {"instances_at_start": 100},
+    "4 poolers, 32 database processors": {"poolers": 4, "database_cores": 32},
+    "1,000 warm instances": {"instances_at_start": 1_000},
 }
 SEED = 7
 DOCUMENT = ROOT / "docs" / "SCALE.md"
@@ -74,7 +73,8 @@ def main() -> int:
     crowd = inputs.crowd(assumed, buyers=options.buyers)
     runs: list[Run] = [(f"{units:,} units", units, {}) for units in UNITS]
     if not options.quick:
-        runs += [(f"{UNITS[1]:,} units, {name}", UNITS[1], changes) for name, changes in VARIANTS.items()]
+        variants = {**VARIANTS, "AWS Lambda": assumed["lambda"]}
+        runs += [(f"{UNITS[1]:,} units, {name}", UNITS[1], changes) for name, changes in variants.items()]
     print(f"==> {options.buyers:,} buyers, {len(runs)} drops, some minutes")
     found = _simulate(runs, assumed, crowd, measured)
     tables.print_outcomes(found)

@@ -50,7 +50,7 @@ class Measured:
 class Platform:
     """Where it runs. `speed`: how fast a processor is there, in processors of this machine."""
 
-    name: str
+    pricing: str
     instances_most: int
     instances_at_start: int
     new_instances_a_second: float
@@ -60,6 +60,7 @@ class Platform:
     waits_at_limit: bool
     speed: float
     round_trip_ms: float
+    poolers: int
     database_cores: int
     server_connections: int
     commit_ms: float

@@ -41,12 +41,17 @@ class Request:
 class Instance:
     """One process of a function: one processor, some requests at once."""
 
-    __slots__ = ("in_flight", "processor", "ready_at", "started_at")
+    __slots__ = ("in_flight", "last_answer", "processor", "ready_at", "started_at")
 
     def __init__(self, now: float, ready_at: float) -> None:
         self.processor = Station(1)
         self.in_flight = 0
         self.started_at, self.ready_at = now, ready_at
+        self.last_answer = now
+
+    def alive_seconds(self, idle_seconds: float) -> float:
+        """From its start to when a platform takes it away, that long after its last answer."""
+        return self.last_answer + idle_seconds - self.started_at
 
 
 @dataclass(slots=True)
@@ -78,7 +83,7 @@ class Model:
         self._factors = [draw / mean / 1000 for draw in draws]
         self._services = {kind: _scaled(service, platform.speed) for kind, service in measured.services.items()}
         self.database = Station(platform.database_cores)
-        self.pooler = Station(1)
+        self.pooler = Station(platform.poolers)
         self.connections = Station(platform.server_connections)
         self._open: deque[Instance] = deque(Instance(0.0, 0.0) for _ in range(platform.instances_at_start))
         self.instances = list(self._open)
@@ -184,6 +189,7 @@ class Model:
         instance = request.instance
         assert instance is not None
         instance.in_flight -= 1
+        instance.last_answer = self.now
         if instance.in_flight == self.platform.requests_at_once - 1:
             self._open.append(instance)
         self._finish(request, "busy" if request.outcome == "locked" else request.outcome)

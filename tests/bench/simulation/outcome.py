@@ -106,17 +106,33 @@ def _folded(changes: list[float]) -> list[float]:
 
 def _costs(model: Model, platform: Platform, prices: dict[str, Any], invocations: int) -> dict[str, float]:
     """Money for the horizon; the channel's plan is by the month and stands apart."""
-    ends = model.now
-    busy_hours = sum(instance.processor.busy_seconds for instance in model.instances) / 3600
-    cold_hours = model.tally.cold_starts * platform.cold_start_ms / 3_600_000
-    vercel, neon = prices["vercel"], prices["neon"]
-    alive_hours = sum(ends - instance.started_at for instance in model.instances) / 3600
+    database_hours = model.now / 3600 * platform.database_cores
+    functions = _lambda_cost if platform.pricing == "lambda" else _vercel_cost
     return {
-        "functions": (busy_hours + cold_hours) * vercel["active_cpu_hour"]
-        + alive_hours * vercel["memory_gb"] * vercel["memory_gb_hour"]
-        + invocations / 1e6 * vercel["million_invocations"],
-        "database": ends / 3600 * platform.database_cores * neon["cu_hour"],
+        "functions": functions(model, prices[platform.pricing], invocations),
+        "database": database_hours * prices["neon"]["cu_hour"],
     }
+
+
+def _vercel_cost(model: Model, prices: dict[str, Any], invocations: int) -> float:
+    """Processor time while it works, memory while an instance is there, and each request."""
+    busy_hours = sum(instance.processor.busy_seconds for instance in model.instances) / 3600
+    cold_hours = model.tally.cold_starts * model.platform.cold_start_ms / 3_600_000
+    alive_hours = sum(instance.alive_seconds(prices["idle_seconds"]) for instance in model.instances) / 3600
+    return float(
+        (busy_hours + cold_hours) * prices["active_cpu_hour"]
+        + alive_hours * prices["memory_gb"] * prices["memory_gb_hour"]
+        + invocations / 1e6 * prices["million_invocations"]
+    )
+
+
+def _lambda_cost(model: Model, prices: dict[str, Any], invocations: int) -> float:
+    """Memory while a request is answered, starts too, and each request here and at the gateway."""
+    answered = [seconds for name, times in model.tally.latencies.items() if name != "throttled" for seconds in times]
+    return float(
+        sum(answered) * prices["memory_gb"] * prices["gb_second"]
+        + invocations / 1e6 * (prices["million_requests"] + prices["million_gateway_requests"])
+    )
 
 
 def _plan(plans: list[dict[str, Any]], messages: Messages) -> str:

@@ -37,9 +37,9 @@ class Check:
 def this_machine(measured: Measured, connections: int, cores: int) -> Platform:
     """The benchmark's stack: one process of functions; everything else shares what that leaves of the processors."""
     return Platform(
-        name="this machine", instances_most=1, instances_at_start=1, new_instances_a_second=0.0,
+        pricing="none", instances_most=1, instances_at_start=1, new_instances_a_second=0.0,
         requests_at_once=connections, cold_start_ms=0.0, waits_at_limit=True, speed=1.0, round_trip_ms=0.0,
-        database_cores=max(1, cores - 1), server_connections=10, commit_ms=measured.commit_ms,
+        poolers=1, database_cores=max(1, cores - 1), server_connections=10, commit_ms=measured.commit_ms,
         database_timeout_ms=60_000.0,
     )  # fmt: skip
 
