@@ -17,7 +17,7 @@ help:
 	@echo "make fuzz     20,000 requests made from the API document, valid and not (ARGS='--seed 1 --max-examples 100')"
 	@echo "make migrate  bring DATABASE_URL_UNPOOLED, else DATABASE_URL, to the newest schema"
 	@echo "make smoke    URL=https://... ADMIN_TOKEN=...: sell one unit of a deployment to itself, and see it announced"
-	@echo "make bench    measure everything beside its yardsticks (SCENARIO=name for one, SIZE=full for the biggest shop)"
+	@echo "make bench    measure everything beside its yardsticks (SCENARIO=name,name for some, SIZE=full for the biggest shop)"
 	@echo "make simulate a drop of 1,000,000 buyers, by simulation on the benchmark's figures; docs/SCALE.md"
 	@echo "make bench-cold     cold start of each function of the real Vercel build (ARGS='--rounds 30')"
 	@echo "make deploy-vercel  check, migrate and deploy to Vercel (ARGS=--dry-run to see the plan); docs/VERCEL.md"
