@@ -18,7 +18,7 @@ help:
 	@echo "make audit    recompute every drop of DATABASE_URL, else of the running make dev, from its rows"
 	@echo "make migrate  bring DATABASE_URL_UNPOOLED, else DATABASE_URL, to the newest schema"
 	@echo "make smoke    URL=https://... ADMIN_TOKEN=...: sell one unit of a deployment to itself, and see it announced"
-	@echo "make bench    measure everything beside its yardsticks (SCENARIO=name for one, SIZE=full for the biggest shop)"
+	@echo "make bench    measure everything beside its yardsticks (SCENARIO=name,name for some, SIZE=full for the biggest shop)"
 	@echo "make simulate a drop of 1,000,000 buyers, by simulation on the benchmark's figures; docs/SCALE.md"
 	@echo "make bench-cold     cold start of each function of the real Vercel build (ARGS='--rounds 30')"
 	@echo "make trials         break channel, network and events, and see every page converge (ARGS='--trials 5 --kind cut')"

@@ -18,7 +18,7 @@ from dev.npm import ROOT
 from dev.pgbouncer import PgBouncer
 from dev.ports import HOST
 from tests.bench import __main__ as bench
-from tests.bench import charts, page, profile
+from tests.bench import charts, page, pgbench, profile
 from tests.bench.measure import Report, Target, interleave, percentile
 from tests.bench.relay import relayed
 from tests.bench.simulation import tables
@@ -63,6 +63,13 @@ def test_a_target_is_judged_by_the_median_of_its_rounds() -> None:
     assert (fast.ratio, fast.is_met) == (2.0, True)
     assert (slow.ratio, slow.is_met) == (2.0, False)
     assert not Target("a hair below", [1.99], 2.0).is_met
+
+
+def test_what_pgbench_does_while_it_warms_up_does_not_count() -> None:
+    summary = "number of transactions actually processed: 3000\nlatency average = 1.0 ms\ntps = 1500.0 (without …)\n"
+    progress = "progress: 1.0 s, 1000.0 tps, lat 2.000 ms stddev 1.000, 0 failed\n"
+    assert pgbench._after(1, summary, progress) == pgbench.Run(2000.0, 0.5)
+    assert pgbench._after(0, summary, progress) == pgbench.Run(1500.0, 1.0)
 
 
 def test_subjects_take_turns_and_none_always_goes_first() -> None:

@@ -78,16 +78,24 @@ def measure(names: list[str], size_name: str, out: Path) -> int:
     return sum(not target["met"] for name in names for target in results["scenarios"][name]["targets"])
 
 
+def _names(text: str) -> list[str]:
+    """The scenarios of "one,another"; all if it is empty."""
+    names = [name for name in text.split(",") if name] or list(SCENARIOS)
+    unknown = set(names) - set(SCENARIOS)
+    if unknown:
+        raise argparse.ArgumentTypeError(f"{', '.join(unknown)}: choose from {', '.join(SCENARIOS)}")
+    return names
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--scenario", choices=["", *SCENARIOS], default="", help="one alone")
+    parser.add_argument("--scenario", type=_names, default=list(SCENARIOS), help="some alone, with commas between")
     parser.add_argument("--size", choices=list(SIZES), default="normal")
     parser.add_argument("--out", type=Path, default=ROOT / "bench")
     parser.add_argument("--strict", action="store_true", help="exit with 1 if a target is not met")
     options = parser.parse_args()
-    names = [options.scenario] if options.scenario else list(SCENARIOS)
     try:
-        missed = measure(names, options.size, options.out)
+        missed = measure(options.scenario, options.size, options.out)
     except StackError as error:
         print(f"\nerror: {error}", file=sys.stderr)
         return 2

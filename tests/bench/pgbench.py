@@ -12,8 +12,6 @@ from dev.postgres import binary
 from tests.bench.size import Size
 from tests.bench.stack import DATABASE, Stack
 
-# Before each slot, not counted: connections compile and plan what pooled ones have behind them.
-WARM_SECONDS = 1
 SCRIPTS = Path(__file__).with_name("pgbench")
 
 
@@ -31,7 +29,7 @@ def run(stack: Stack, script: str, drop_id: int, connections: int, size: Size, d
     Each connection has users of its own and takes the next one for each transaction, as a crowd of buyers would be.
     -M extended is what psycopg sends through a transaction pooler.
     """
-    seconds = WARM_SECONDS + size.slot_seconds
+    seconds = size.warm_seconds + size.slot_seconds
     block = stack.users // connections
     command = [
         str(binary("pgbench")), f"--host={HOST}", f"--port={stack.postgres.port}", "--username=postgres", "--no-vacuum",
@@ -43,11 +41,11 @@ def run(stack: Stack, script: str, drop_id: int, connections: int, size: Size, d
     failed = re.search(r"number of failed transactions: (\d+)", result.stdout)
     if result.returncode != 0 or failed is None or failed[1] != "0":
         raise RuntimeError(f"pgbench {script} failed:\n{result.stdout[-1000:]}{result.stderr[-2000:]}")
-    return _after_warming_up(result.stdout, result.stderr)
+    return _after(size.warm_seconds, result.stdout, result.stderr)
 
 
-def _after_warming_up(summary: str, progress: str) -> Run:
-    """The whole run less its first second. (pgbench may end before it tells of the last second.)"""
+def _after(warm_seconds: int, summary: str, progress: str) -> Run:
+    """The whole run less its first seconds. (pgbench may end before it tells of the last one.)"""
     count, rate, latency = (
         float(re.findall(pattern, summary)[0])
         for pattern in (
@@ -56,11 +54,11 @@ def _after_warming_up(summary: str, progress: str) -> Run:
             r"latency average = ([\d.]+) ms",
         )
     )
-    at, first_rate, first_latency = (
-        float(figure)
-        for figure in re.findall(r"^progress: ([\d.]+) s, ([\d.]+) tps, lat ([\d.]+) ms", progress, re.MULTILINE)[0]
-    )
-    if count / rate - at < WARM_SECONDS / 2:  # on a machine so busy that the first second came late
+    told = re.findall(r"^progress: ([\d.]+) s, ([\d.]+) tps, lat ([\d.]+) ms", progress, re.MULTILINE)
+    warm = [tuple(map(float, line)) for line in told[:warm_seconds]]
+    seconds = count / rate - (warm[-1][0] if warm else 0.0)
+    if not warm or seconds < 0.5:  # on a machine so busy that it told late
         return Run(rate, latency)
-    before = at * first_rate
-    return Run((count - before) / (count / rate - at), (count * latency - before * first_latency) / (count - before))
+    before = sum(first_rate for _, first_rate, _ in warm)
+    waited = sum(first_rate * first_latency for _, first_rate, first_latency in warm)
+    return Run((count - before) / seconds, (count * latency - waited) / (count - before))

@@ -12,6 +12,8 @@ class Size:
     users: int = 320_000
     rounds: int = 3
     slot_seconds: int = 1
+    # Before each slot, not counted: connections compile and plan what pooled ones have behind them.
+    warm_seconds: int = 1
     connections: tuple[int, ...] = (1, 16, 64)
     http_rounds: int = 3
     http_connections: int = 64
@@ -35,6 +37,7 @@ FULL = Size(shop_share=1.0)
 TINY = Size(
     users=2_000,
     rounds=1,
+    warm_seconds=0,
     connections=(2,),
     http_rounds=1,
     http_connections=4,

@@ -58,10 +58,10 @@ def _http(size: Size, progress: Progress, report: Report, old: tuple[Server, Sho
     subjects: dict[str, Callable[[], float]] = {}
     for age, (server, where) in (("old", old), ("young", young)):
         for kind, path in (("list", "/api/drops"), ("drop", f"/api/drops/{where.hot_drop}")):
-            subjects[f"{kind}, {age}"] = partial(_cost_ms, server, path, size.requests // 4)
+            subjects[f"{kind}, {age}"] = partial(_cost_ms, server, path, size.requests // 8)
             if age == "old":
                 tag = etag(server.url + path)
-                again = partial(_cost_ms, server, path, size.requests // 4, (f"If-None-Match: {tag}",), 304)
+                again = partial(_cost_ms, server, path, size.requests // 8, (f"If-None-Match: {tag}",), 304)
                 subjects[f"{kind}, {age}, 304"] = again
     for name, subject in subjects.items():
         progress(f"HTTP, warming up: {name}")

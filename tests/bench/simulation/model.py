@@ -98,9 +98,9 @@ class Model:
 
     def after(self, seconds: float, call: Callable[[Any], None], value: Any = None) -> None:
         """Call `call(value)` that much later."""
-        event = self.env.timeout(seconds, value)
+        event = self.env.timeout(seconds, (call, value))
         assert event.callbacks is not None
-        event.callbacks.append(lambda done: call(done.value))
+        event.callbacks.append(_call)
 
     def submit(self, request: Request) -> None:
         """A request reaches the platform."""
@@ -206,6 +206,12 @@ class Model:
     def _spread(self, milliseconds: float) -> float:
         """A service time in seconds, around its mean."""
         return milliseconds * self._factors[int(self.random.random() * DRAWS)]
+
+
+def _call(event: simpy.Event) -> None:
+    assert event.value is not None
+    call, value = event.value
+    call(value)
 
 
 def _scaled(service: Service, speed: float) -> Service:

@@ -6,19 +6,18 @@ A visit's start and end follow from when the servers become free, so that one ev
 from __future__ import annotations
 
 import heapq
-from collections import deque
+from collections import defaultdict, deque
 
 
 class Station:
     """Servers of one kind. Calls must come in the order of their arrival."""
 
-    __slots__ = ("_free", "_starts", "busy_by_second", "busy_seconds", "longest_queue")
+    __slots__ = ("_free", "_starts", "busy_by_second", "longest_queue")
 
     def __init__(self, servers: int) -> None:
         self._free = [0.0] * servers
         self._starts: deque[float] = deque()
-        self.busy_seconds = 0.0
-        self.busy_by_second: dict[int, float] = {}
+        self.busy_by_second: defaultdict[int, float] = defaultdict(float)
         self.longest_queue = 0
 
     def start(self, arrival: float) -> float:
@@ -27,18 +26,24 @@ class Station:
 
     def serve(self, arrival: float, seconds: float, earliest: float = 0.0) -> float:
         """Take the place, from `earliest` on if something else must be free too; returns when the visit ends."""
-        begin = max(arrival, self._free[0], earliest)
-        heapq.heapreplace(self._free, begin + seconds)
-        self.busy_seconds += seconds
-        second = int(begin)
-        self.busy_by_second[second] = self.busy_by_second.get(second, 0.0) + seconds
-        starts = self._starts
+        free, starts = self._free, self._starts
+        begin = max(arrival, free[0], earliest)
+        ends = begin + seconds
+        if len(free) == 1:
+            free[0] = ends
+        else:
+            heapq.heapreplace(free, ends)
+        self.busy_by_second[int(begin)] += seconds
         while starts and starts[0] <= arrival:
             starts.popleft()
         if begin > arrival:
             starts.append(begin)
             self.longest_queue = max(self.longest_queue, len(starts))
-        return begin + seconds
+        return ends
+
+    @property
+    def busy_seconds(self) -> float:
+        return sum(self.busy_by_second.values())
 
     @property
     def peak_use(self) -> float:
