@@ -92,7 +92,7 @@ export function createSnapshots(calls, store, keepMs) {
       for (let path = firstPage(status); path && !needed.has(path); path = pages.get(path)?.next ?? '') needed.add(path);
     }
     // What a kept ETag stands for has to stay known, or "not modified" would leave a hole.
-    for (const { ids } of pages.values()) for (const id of ids) needed.add(id);
+    for (const [path, { ids }] of pages) if (needed.has(path)) ids.forEach((id) => needed.add(id));
     const before = unneeded;
     unneeded = new Set([...pages.keys(), ...store.known()].filter((key) => !needed.has(key)));
     for (const key of unneeded) {
