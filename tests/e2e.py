@@ -41,6 +41,7 @@ ROUTES = [
     "/api/health",
     "/api/docs",
     "/api/openapi.json",
+    "/api/admin/drops",
 ]
 ADMIN = {"Authorization": f"Bearer {ADMIN_TOKEN}"}
 CRON = {"Authorization": f"Bearer {CRON_SECRET}"}
@@ -264,6 +265,7 @@ def assert_nothing_leaks(target: Target, environment: Mapping[str, str], log: Ca
         check(target)
     for headers in (ADMIN, CRON):
         target.client.get("/api/users", headers=headers)
+        target.client.get("/api/admin/drops", headers=headers)
     check_what_browsers_need(target)
     target.client.get("/api/cron/reap", headers=CRON)
     text = log()
