@@ -10,6 +10,7 @@ import pytest
 
 from dev import vercel_cli
 from dev.npm import ROOT
+from tests.bench import cold
 from tests.support.vercel_build import MAX_BUNDLE_BYTES, Build, require_python, vercel_build
 
 __all__ = ["vercel_build"]  # a fixture
@@ -26,6 +27,10 @@ def test_there_is_one_function_for_each_module_of_api_and_no_other(vercel_build:
     modules = {f.relative_to(ROOT).with_suffix("").as_posix() for f in (ROOT / "api").rglob("[!_]*.py")}
     assert set(vercel_build.functions()) == modules
     assert len(modules) <= 12, "Hobby takes twelve functions"
+
+
+def test_the_cold_start_of_every_function_is_measured(vercel_build: Build) -> None:
+    assert set(cold.REQUESTS) == {cold.BARE, *vercel_build.functions()}
 
 
 @pytest.mark.parametrize("name", sorted(MODULES))
