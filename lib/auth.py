@@ -6,7 +6,6 @@ import importlib
 import re
 import sys
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import Depends
@@ -14,7 +13,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import HTTPConnection
 
-from lib import errors, inventory
+from lib import errors, identities
 from lib.errors import Forbidden, HoldfastError, NotConfigured, Unauthorized, ValidationFailed
 from lib.settings import listed, settings
 
@@ -23,8 +22,6 @@ if TYPE_CHECKING:
 
 # RFC 7518 section 3.2: a key for HS256 has at least as many bits as its hash.
 MIN_JWT_SECRET_BYTES = 32
-# How many buyers a process remembers; who is forgotten costs one more look at the database.
-REMEMBERED_BUYERS = 10_000
 
 # How a route that asks for a buyer or an admin can refuse them, for the API's document.
 REFUSALS: tuple[type[HoldfastError], ...] = (
@@ -120,7 +117,7 @@ class Caller:
             if claimed is None:
                 raise ValidationFailed("userId: is required", errors=[{"field": "userId", "message": "is required"}])
             return claimed
-        own = user_id_of(self.token.issuer, self.token.subject, self.token.username())
+        own = identities.user_id_of(self.token.issuer, self.token.subject, self.token.username())
         if claimed is not None and claimed != own:
             raise Forbidden("The userId in the request is not the one of the token. Leave it out.")
         return own
@@ -142,12 +139,6 @@ async def identify(request: HTTPConnection) -> Caller:
 Buyer = Annotated[Caller, Depends(identify)]
 
 
-@lru_cache(maxsize=REMEMBERED_BUYERS)
-def user_id_of(issuer: str, subject: str, username: str) -> int:
-    """The user of a subject, made at first sight. Remembered: it costs a buyer one round trip, not one a call."""
-    return inventory.user_for_subject(issuer, subject, username)
-
-
 def missing() -> list[str]:
     """The settings without which routes are closed here: those that are missing, or that cannot be used as they are.
 
@@ -166,7 +157,7 @@ def missing() -> list[str]:
 
 def forget() -> None:
     """Forget buyers and keys. For tests, which change what they stand for."""
-    user_id_of.cache_clear()
+    identities.user_id_of.cache_clear()
     if "lib.tokens" in sys.modules:
         from lib import tokens
 

@@ -251,19 +251,6 @@ def create_user(username: str, *, idempotency_key: str | None = None, request_ha
     return User(row.user_id, row.username), row.outcome == "replayed"
 
 
-@dataclass(frozen=True, slots=True)
-class _UserId:
-    id: int
-
-
-def user_for_subject(issuer: str, subject: str, username: str) -> int:
-    """The id of the user whom this subject of a token stands for; a new one, with that name or one like it, at first
-    sight."""
-    params = {"issuer": issuer, "subject": subject, "username": username}
-    query = "select user_for_subject(%(issuer)s, %(subject)s, %(username)s) as id"
-    return db.fetch_one(_UserId, query, params).id
-
-
 def list_users(limit: int, after: int = 0) -> list[User]:
     """Up to `limit` users with ids above `after`, oldest first."""
     return db.fetch_all(

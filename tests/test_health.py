@@ -34,6 +34,12 @@ def leave_hold(make_drop: Make, make_users: Make) -> Callable[[], None]:
     return leave
 
 
+def test_a_route_that_is_closed_for_want_of_a_setting_is_a_problem(client: httpx2.Client, configure: Make) -> None:
+    configure(HOLDFAST_ENV="production", AUTH_MODE="trusted", CRON_SECRET="x")
+    assert health(client) == (200, "degraded", ["settings_missing"])
+    assert client.get("/api/health").json()["configuration"] == ["ADMIN_TOKEN"]
+
+
 def test_a_shop_with_fresh_events_and_holds_is_ok(
     client: httpx2.Client, leave_event: Make, leave_hold: Make, database: Database
 ) -> None:

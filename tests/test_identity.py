@@ -6,8 +6,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from lib import auth, db, inventory
-from lib.inventory import user_for_subject
+from lib import db, identities, inventory
 from tests.support.api import problem, unchanged
 from tests.support.buyers import CROWD, Session, all_at_once, connect_crowd, in_background, sessions, wait_until_blocked
 from tests.support.database import Database
@@ -102,7 +101,7 @@ def test_many_subjects_of_one_name_and_many_calls_of_each_make_one_user_a_subjec
     connect_crowd(32)
 
     def first_sight(number: int) -> Callable[[], int]:
-        return lambda: user_for_subject(ISSUER, f"subject {number}", "sam")
+        return lambda: identities.user_id_of.__wrapped__(ISSUER, f"subject {number}", "sam")
 
     ids = all_at_once([first_sight(number % 4) for number in range(32)])
     assert [ids[number] for number in range(4)] * 8 == ids and len(set(ids)) == 4
@@ -166,7 +165,7 @@ def test_a_known_buyer_costs_no_further_round_trip(
 
 
 def test_a_process_remembers_a_bounded_number_of_buyers() -> None:
-    assert auth.user_id_of.cache_parameters()["maxsize"] == auth.REMEMBERED_BUYERS
+    assert identities.user_id_of.cache_parameters()["maxsize"] == identities.REMEMBERED_BUYERS
 
 
 # AUTH_USERNAME_CLAIM, what a token says, and the name that comes of it.
