@@ -1,6 +1,7 @@
 # Needs Python 3.11 or newer, Node 18 or newer, make. Everything else is installed into this folder.
 # The work is done in dev/; HOLDFAST_PYTHON=/path/to/python chooses the interpreter.
 .PHONY: help dev demo test check soak model chaos fuzz migrate clean smoke bench simulate bench-cold deploy-vercel deploy-aws
+.PHONY: help dev demo test check chaos fuzz soak model audit migrate clean smoke bench-cold bench-audit deploy-vercel deploy-aws
 VENV := .venv
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
@@ -11,16 +12,18 @@ help:
 	@echo "make dev      run the whole shop on http://localhost:4000 (PORT=...); Ctrl-C stops it"
 	@echo "make demo     a drop with a simulated crowd on the running make dev, or URL=... (ARGS='--buyers 500 --units 60')"
 	@echo "make test     run every test on databases and ports of its own (ARGS='-k name' for some)"
-	@echo "make soak     MINUTES=10: random histories of the whole shop against a model of it (SEED=... repeats)"
-	@echo "make model    check the lock rules in every order of steps with spin; docs/MODEL.md"
 	@echo "make check    format, lint, types, SQL"
+	@echo "make soak     random histories of the whole shop against a model of it (MINUTES=10; SEED=... repeats)"
+	@echo "make model    check the lock rules in every order of steps with spin; docs/MODEL.md"
 	@echo "make chaos    buyers while parts are killed, frozen and cut off (ARGS='--minutes 30 --seed 1')"
 	@echo "make fuzz     20,000 requests made from the API document, valid and not (ARGS='--seed 1 --max-examples 100')"
+	@echo "make audit    recompute every drop of DATABASE_URL, else of the running make dev, from its rows"
 	@echo "make migrate  bring DATABASE_URL_UNPOOLED, else DATABASE_URL, to the newest schema"
 	@echo "make smoke    URL=https://... ADMIN_TOKEN=...: sell one unit of a deployment to itself, and see it announced"
 	@echo "make bench    measure everything beside its yardsticks (SCENARIO=name for one, SIZE=full for the biggest shop)"
 	@echo "make simulate a drop of 1,000,000 buyers, by simulation on the benchmark's figures; docs/SCALE.md"
 	@echo "make bench-cold     cold start of each function of the real Vercel build (ARGS='--rounds 30')"
+	@echo "make bench-audit    what an audit of a drop with 1,000,000 purchases costs"
 	@echo "make deploy-vercel  check, migrate and deploy to Vercel (ARGS=--dry-run to see the plan); docs/VERCEL.md"
 	@echo "make deploy-aws     check, migrate and deploy to AWS Lambda (ARGS=--dry-run to see the plan); docs/AWS.md"
 	@echo "make clean    drop the local data and everything installed"
@@ -63,6 +66,9 @@ soak: $(STAMP)
 model: $(STAMP)
 	@$(PY) -m tests.model.check $(ARGS)
 
+audit: $(STAMP)
+	@$(PY) -m dev.audit
+
 migrate: $(STAMP)
 	@$(PY) -m lib.migrate
 
@@ -77,6 +83,9 @@ simulate: $(STAMP)
 
 bench-cold: $(STAMP)
 	@$(PY) -m tests.bench.cold $(ARGS)
+
+bench-audit: $(STAMP)
+	@$(PY) -m tests.bench.audit $(ARGS)
 
 deploy-vercel: $(STAMP)
 	@$(PY) -m dev.deploy_vercel $(ARGS)

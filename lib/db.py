@@ -201,18 +201,18 @@ def deadline() -> float:
     return started + settings().database_timeout_ms / 1000
 
 
-def fetch_all(row: type[T], query: str, params: dict[str, Any] | None = None) -> list[T]:
-    """Run one statement and build a `row` (a dataclass) from each row's columns.
+def fetch_all(row: type[T], query: str, params: dict[str, Any] | None = None, seconds: float | None = None) -> list[T]:
+    """Run one statement and build a `row` (a dataclass) from each row's columns, in the request's time or in `seconds`.
 
     A call that dies on a connection that was idle before is repeated once on a fresh one: every statement here may
     run twice with the effect of once. Raises Busy and DatabaseUnavailable.
     """
-    return _call(lambda connection: _fetch(connection, row, query, params))
+    return _call(lambda connection: _fetch(connection, row, query, params), seconds)
 
 
-def fetch_one(row: type[T], query: str, params: dict[str, Any] | None = None) -> T:
+def fetch_one(row: type[T], query: str, params: dict[str, Any] | None = None, seconds: float | None = None) -> T:
     """The same for a statement that gives exactly one row."""
-    (result,) = fetch_all(row, query, params)
+    (result,) = fetch_all(row, query, params, seconds)
     return result
 
 
@@ -226,8 +226,8 @@ def _fetch(connection: TimeLimitedConnection, row: type[T], query: str, params: 
         return cursor.execute(query, params).fetchall()
 
 
-def _call(run: Callable[[TimeLimitedConnection], T]) -> T:
-    limit = deadline()
+def _call(run: Callable[[TimeLimitedConnection], T], seconds: float | None = None) -> T:
+    limit = deadline() if seconds is None else time.monotonic() + seconds
     trace = current.get()
     began = time.monotonic()
     try:

@@ -259,7 +259,7 @@ def list_users(limit: int, after: int = 0) -> list[User]:
 
 
 def health() -> Health:
-    return db.fetch_one(Health, "select * from health()")
+    return db.fetch_one(Health, "select * from health(), audit_standing()")
 
 
 def _own_key() -> str:

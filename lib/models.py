@@ -202,6 +202,13 @@ class HoldsHealth(Wire):
     oldest_seconds: float
 
 
+class AuditHealth(Wire):
+    """What audits found and nobody has mended, and the drops in question."""
+
+    findings: int
+    drops: list[int]
+
+
 class Health(Wire):
     status: Literal["ok", "degraded", "down"]
     # Why it is not ok; the first three are `down`.
@@ -209,6 +216,7 @@ class Health(Wire):
     database: DatabaseHealth
     events: EventsHealth | None
     holds: HoldsHealth | None
+    audit: AuditHealth | None
     commit: str
     error: str | None = None
     code: str | None = None

@@ -90,10 +90,14 @@ class Swept:
 
 @dataclass(frozen=True, slots=True)
 class Health:
+    """`audit_findings` stand in `audit_drops`, a hundred of them at most."""
+
     events_waiting: int
     oldest_event_seconds: float
     overdue_holds: int
     oldest_overdue_seconds: float
+    audit_findings: int
+    audit_drops: list[int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,3 +105,22 @@ class HoldLeft(Hold):
     """A hold with the seconds it is still good for (0 unless ACTIVE)."""
 
     seconds_left: float
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """What one audit of a drop found: findings [{rule, table, id, detail}]."""
+
+    outcome: str
+    findings: list[dict[str, Any]]
+    audited_at: datetime
+    took_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class NextAudit:
+    """The drop whose turn it was (None: nobody's), and what was found."""
+
+    drop_id: int | None
+    findings: list[dict[str, Any]] | None
+    took_ms: float | None

@@ -1,9 +1,11 @@
 """The sweep: expires due holds and delivers what is left in the outbox. Garbage collection: no sale depends on it."""
 
+import logging
 import time
 from datetime import datetime
 
-from lib import events, inventory, trace
+from lib import audits, events, inventory, trace
+from lib.errors import Unavailable
 from lib.models import Sweep
 from lib.records import Swept
 from lib.settings import settings
@@ -12,6 +14,10 @@ from lib.settings import settings
 MAX_PAUSE_SECONDS = 1.0
 # A deadline that has just passed on this process's clock may need an instant more on the database's.
 MIN_PAUSE_SECONDS = 0.05
+# What a sweep that finds nothing else to do audits before it ends.
+MAX_AUDITS = 20
+# Audits take one part in so many of a longer sweep's time.
+AUDIT_SHARE = 20
 
 
 def sweep(budget_seconds: float | None = None) -> Sweep:
@@ -31,6 +37,7 @@ def sweep(budget_seconds: float | None = None) -> Sweep:
 def _sweep_until(until: float) -> Sweep:
     expired = published = sweeps = 0
     next_due_at: datetime | None = None
+    next_audit = 0.0
     inventory.forget_keys()
     while True:
         swept = inventory.expire_due(settings().sweep_batch)
@@ -39,12 +46,30 @@ def _sweep_until(until: float) -> Sweep:
         sweeps += 1
         next_due_at = swept.next_due_at
         idle = next_due_at is None and inventory.health().events_waiting == 0
+        if time.monotonic() >= next_audit:
+            next_audit = _audit(drops=MAX_AUDITS if idle else 1)
         left = until - time.monotonic()
         if idle or left <= 0:
             break
         time.sleep(min(left, _pause_seconds(swept)))
     trace.log("sweep.done", expired=expired, published=published, sweeps=sweeps)
     return Sweep(expired=expired, published=published, sweeps=sweeps, next_due_at=next_due_at)
+
+
+def _audit(drops: int) -> float:
+    """Audit up to so many of the drops that changed; when to go on, in time.monotonic()'s seconds."""
+    began = time.monotonic()
+    try:
+        for _ in range(drops):
+            audit = audits.audit_next()
+            if audit.findings:
+                trace.log("audit.findings", level=logging.ERROR, dropId=audit.drop_id, findings=audit.findings)
+            if audit.drop_id is None:
+                break
+    except Unavailable as error:
+        trace.log("audit.failed", level=logging.WARNING, code=error.code)
+    took = time.monotonic() - began
+    return began + took * AUDIT_SHARE
 
 
 def _pause_seconds(swept: Swept) -> float:

@@ -172,9 +172,9 @@ begin
 
   select sum((z ->> 'stock')::integer) into v_total from jsonb_array_elements(p_sizes) z;
   insert into drops (id, name, image_url, price, currency, total_stock, drop_start_time, drop_end_time,
-                     hold_seconds, max_per_user)
+                     hold_seconds, max_per_user, highest_max_per_user)
   values (create_drop.drop_id, p_name, p_image_url, p_price, p_currency, v_total, v_start,
-          coalesce(p_end, 'infinity'), p_hold_seconds, p_max_per_user);
+          coalesce(p_end, 'infinity'), p_hold_seconds, p_max_per_user, p_max_per_user);
   insert into drop_sizes (drop_id, size, position, total_stock, stripes)
   select create_drop.drop_id, z.value ->> 'size', z.ordinality, (z.value ->> 'stock')::integer,
          stripes_for((z.value ->> 'stock')::integer)
@@ -211,7 +211,9 @@ begin
   update drops d set
     name = v_drop.name, image_url = v_drop.image_url, price = v_drop.price, max_per_user = v_drop.max_per_user,
     price_changed = d.price_changed or d.price <> v_drop.price, hold_seconds = v_drop.hold_seconds,
-    drop_start_time = v_drop.drop_start_time, drop_end_time = v_drop.drop_end_time, state = v_drop.state
+    drop_start_time = v_drop.drop_start_time, drop_end_time = v_drop.drop_end_time, state = v_drop.state,
+    highest_max_per_user = case when v_drop.max_per_user is not null and d.highest_max_per_user is not null
+                                then greatest(v_drop.max_per_user, d.highest_max_per_user) end
   where d.id = p_drop;
   insert into outbox (drop_id, kind) values (p_drop, 'changed');
   return 'ok';
