@@ -1,6 +1,9 @@
 # Needs Python 3.11 or newer, Node 18 or newer, make. Everything else is installed into this folder.
 # The work is done in dev/; HOLDFAST_PYTHON=/path/to/python chooses the interpreter.
 .PHONY: help dev demo test check chaos fuzz soak model audit migrate smoke bench simulate bench-cold trials messages bench-audit deploy-vercel deploy-aws clean
+.PHONY: help dev demo test check soak model chaos fuzz migrate clean smoke bench simulate bench-cold deploy-vercel deploy-aws
+.PHONY: help dev demo test check chaos fuzz soak model audit migrate clean smoke bench-cold bench-audit deploy-vercel deploy-aws
+.PHONY: help dev demo test check chaos fuzz soak model mutants audit migrate clean smoke bench-cold bench-audit deploy-vercel deploy-aws
 VENV := .venv
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
@@ -15,6 +18,7 @@ help:
 	@echo "make model    check the lock rules in every order of steps with spin; docs/MODEL.md"
 	@echo "make chaos    buyers while parts are killed, frozen and cut off (ARGS='--minutes 30 --seed 1')"
 	@echo "make fuzz     20,000 requests made from the API document, valid and not (ARGS='--seed 1 --max-examples 100')"
+	@echo "make mutants  break the code in one place after the other; some test must notice each"
 	@echo "make audit    recompute every drop of DATABASE_URL, else of the running make dev, from its rows"
 	@echo "make migrate  bring DATABASE_URL_UNPOOLED, else DATABASE_URL, to the newest schema"
 	@echo "make smoke    URL=https://... ADMIN_TOKEN=...: sell one unit of a deployment to itself, and see it announced"
@@ -65,6 +69,10 @@ soak: $(STAMP)
 
 model: $(STAMP)
 	@$(PY) -m tests.model.check $(ARGS)
+
+mutants: $(STAMP)
+	@$(PY) -m dev.npm
+	@$(PY) -m tests.mutants.run $(ARGS)
 
 audit: $(STAMP)
 	@$(PY) -m dev.audit

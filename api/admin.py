@@ -8,12 +8,22 @@ from fastapi import Query, Response
 from fastapi.responses import StreamingResponse
 from pydantic import Field
 
-from lib import errors, reports, sales_csv
+from lib import audits, errors, reports, sales_csv
 from lib.auth import REFUSALS, Admin
 from lib.fields import MAX_ID, Digits, DropStatus, PathId, SearchText
 from lib.http import json_response, make_app, problems
 from lib.models import Drop
-from lib.report_models import DropHistory, DropsFound, DropStats, HistoryPoint, LiveHold, LiveHolds, Sale, Sales
+from lib.report_models import (
+    DropAudit,
+    DropHistory,
+    DropsFound,
+    DropStats,
+    HistoryPoint,
+    LiveHold,
+    LiveHolds,
+    Sale,
+    Sales,
+)
 from lib.settings import settings
 
 app = make_app()
@@ -53,6 +63,12 @@ def search_drops(
 def stats(drop_id: PathId) -> Response:
     """A drop's figures at one instant. totalStock is availableStock and the active, overdue and purchased holds."""
     return json_response(DropStats.of(drop_id, reports.stats(drop_id)))
+
+
+@app.get("/api/drops/{drop_id}/audit", response_model=DropAudit, dependencies=[Admin], responses=_DROP_REFUSALS)
+def audit_drop(drop_id: PathId) -> Response:
+    """Recompute the drop from its rows. A finding names the row; it also stands in /api/health until it is mended."""
+    return json_response(DropAudit.of(drop_id, audits.audit_drop(drop_id)))
 
 
 @app.get("/api/drops/{drop_id}/history", response_model=DropHistory, dependencies=[Admin], responses=_DROP_REFUSALS)

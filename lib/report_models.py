@@ -5,6 +5,7 @@ from typing import Self
 from lib import reports
 from lib.fields import Money, UtcTime
 from lib.models import Drop, Wire
+from lib.records import Audit
 
 
 class DropsFound(Wire):
@@ -116,3 +117,30 @@ class Sale(Wire):
 
 class Sales(Wire):
     purchases: list[Sale]
+
+
+class Finding(Wire):
+    """What is wrong in one row: the rule that it breaks, and what is there."""
+
+    rule: str
+    table: str
+    id: str
+    detail: str
+
+
+class DropAudit(Wire):
+    drop_id: int
+    ok: bool
+    findings: list[Finding]
+    audited_at: UtcTime
+    ms: float
+
+    @classmethod
+    def of(cls, drop_id: int, audit: Audit) -> Self:
+        return cls(
+            drop_id=drop_id,
+            ok=not audit.findings,
+            findings=[Finding.model_validate(found) for found in audit.findings],
+            audited_at=audit.audited_at,
+            ms=round(audit.took_ms, 1),
+        )

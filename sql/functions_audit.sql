@@ -134,6 +134,17 @@ as $$
       and not exists (select from s where s.size = r.size and s.stripe = r.stripe)
 
     union all
+    select 'ended_holds_miscounted', 'stock_stripes', p_drop || '/' || s.size || '/' || s.stripe,
+           format('expired %s and released %s, but %s and %s holds of it have', s.expired, s.released,
+                  coalesce(e.expired, 0), coalesce(e.released, 0))
+    from s left join (
+      select r.size, r.stripe, count(*) filter (where r.status = 'EXPIRED') as expired,
+             count(*) filter (where r.status = 'RELEASED') as released
+      from reservations r where (select is_there from suspicion) and r.drop_id = p_drop group by r.size, r.stripe
+    ) e on e.size = s.size and e.stripe = s.stripe
+    where (select is_there from suspicion) and (s.expired, s.released) <> (coalesce(e.expired, 0), coalesce(e.released, 0))
+
+    union all
     select 'bought_twice', 'purchases', max(p.id)::text, format('reservation %s has %s purchases', p.reservation_id, count(*))
     from purchases p
     where (select is_there from suspicion) and p.drop_id = p_drop

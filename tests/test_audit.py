@@ -107,6 +107,19 @@ def test_the_sweep_audits_what_changed_and_nothing_else(database, make_drop, mak
     assert again == {changed: True, still: False}
 
 
+def test_a_wrong_count_makes_the_sweep_look_for_the_row(database, make_drop, make_users):
+    drop, (user,) = make_drop(), make_users(1)
+    bought = inventory.purchase(inventory.reserve(drop, user).id, user)
+    Outbox(database).drain()
+    database.connection.execute("delete from purchases")
+    sweep(0)
+    findings = database.value("select findings from drop_audits where drop_id = %s", [drop])
+    assert [(found["rule"], found["id"]) for found in findings] == [
+        ("hold_without_purchase", str(bought.reservation_id)),
+        ("units_not_conserved", f"{drop}/"),
+    ]
+
+
 def test_a_purchase_alone_is_a_change(database, make_drop, make_users):
     drop, (user,) = make_drop(), make_users(1)
     hold = inventory.reserve(drop, user)

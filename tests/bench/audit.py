@@ -74,11 +74,10 @@ def main() -> int:
                     seconds = timed(connection, drops[0], thorough)
                     kind = "every row" if thorough else "as the sweep does"
                     print(f"{chosen.purchases:,} purchases, {state}, {kind}: {seconds:.2f} s", flush=True)
-                print(
-                    f"  the sweep audits it every {max(60.0, 100 * timed(connection, drops[0], False)):.0f} s at most"
-                )
-            milliseconds = choosing(connection, chosen.drops)
-            print(f"choosing among {chosen.drops:,} drops, none of which changed: {milliseconds:.1f} ms")
+                every = max(60.0, 100 * timed(connection, drops[0], False))
+                print(f"  the sweep audits it every {every:.0f} s at most")
+            took = choosing(connection, chosen.drops)
+            print(f"choosing among {chosen.drops:,} drops, none of which changed: {took:.1f} ms")
     guard.close()
     return 0
 

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-from lib import events, inventory
+from lib import audits, events, inventory
 from lib.errors import HoldfastError
 from lib.fields import MAX_ID
 from tests.properties.model import Model, Wrong, same
@@ -113,6 +113,17 @@ def _reads(rows: Rows) -> None:
         same(found.next_expiry_at, min(deadlines, default=None), "next deadline as read")
         newest = [row[3] for row in rows.purchases if row[2] == drop][:-4:-1]
         same([purchase["userId"] for purchase in found.recent_purchases], newest, "recent buyers as read")
+
+
+# Of real time, which stands still here beside the machine's own.
+NOT_DAMAGE = {"hold_overdue", "event_waiting"}
+
+
+def audit(rows: Rows) -> None:
+    """The shop's own audit agrees."""
+    for drop in rows.drops:
+        found = [finding for finding in audits.audit_rows(drop, 60) if finding["rule"] not in NOT_DAMAGE]
+        same(found, [], f"findings of the audit of drop {drop}")
 
 
 class Versions:

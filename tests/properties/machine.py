@@ -37,6 +37,7 @@ from tests.support.buyers import all_at_once, in_background, sessions, wait_unti
 USERS = 5
 MAX_DROPS = 3
 SIZES = [(("", 1),), (("", 3),), (("", 9),), (("8", 1), ("9", 5)), (("S", 2), ("M", 1), ("L", 8))]
+AUDIT_EVERY = 4
 MICROSECOND = timedelta(microseconds=1)
 
 SHIFTS = st.sampled_from([0.000001, 0.25, 1, 5, 30, 60, 86_400, "to a deadline", "to a deadline", "almost", "almost"])
@@ -200,6 +201,8 @@ class Machine(RuleBasedStateMachine):
         checks.promises(self.world, self.model, rows)
         self.versions.rise(rows)
         checks.views(self.world, rows)
+        if self.world.seen["steps"] % AUDIT_EVERY == 0:
+            checks.audit(rows)
         self.sound = True
         self.world.seen["steps"] += 1
 
