@@ -1,7 +1,7 @@
 """Pictures of the storefront's and the console's main states for the README, taken from a running shop.
 
 `python -m tests.support.screenshots` starts a shop of its own; with the URL of a development shop it makes demo drops
-there. Writes docs/images/*.png.
+there. Writes docs/images/*.png. Text is in the system's own font: with fonts-roboto installed it looks as on a phone.
 """
 
 import os
@@ -24,9 +24,10 @@ from tests.support.servers import TEMPLATE, Gateway, ServerSet
 IMAGES = Path(__file__).resolve().parents[2] / "docs" / "images"
 BUYERS = ("Noor", "Mika", "Ines", "Tomás", "Yuki", "Adaeze")
 WIDE: dict[str, Any] = {"viewport": {"width": 1440, "height": 900}, "color_scheme": "light"}
-PHONE: dict[str, Any] = {"viewport": {"width": 360, "height": 780}, "color_scheme": "dark"}
+LIGHT_PHONE: dict[str, Any] = {"viewport": {"width": 360, "height": 740}, "color_scheme": "light"}
+DARK_PHONE = LIGHT_PHONE | {"color_scheme": "dark"}
 DATABASE = "screenshots"
-SIZES = {"S": 6, "M": 9, "L": 1, "XL": 4}
+SIZES = {"8": 6, "9": 9, "10": 1, "11": 4}
 
 
 @contextmanager
@@ -63,19 +64,19 @@ class Shop:
         taken = {user["username"] for user in self._get("/api/users")["users"]}
         names = [name if name not in taken else f"{name} {tag}" for name in BUYERS]
         self.users = [self._post("/api/users", username=name)["user"]["id"] for name in names]
-        soon = (datetime.now(UTC) + timedelta(hours=2, minutes=17)).isoformat()
+        soon = (datetime.now(UTC) + timedelta(minutes=42)).isoformat()
         self.upcoming = self._drop(name="Fog Bell Parka", price=189, totalStock=40, dropStartTime=soon)
-        self.sold_out = self._drop(name="Night Ferry, signed print", price=75, totalStock=3)
-        self.tee = self._drop(name="Keel Tee", price=38, totalStock=120, maxPerUser=2)
+        self.sold_out = self._drop(name="Night Ferry, signed print", price=75, totalStock=3, holdSeconds=90)
+        self.tee = self._drop(name="Keel Tee", price=38, totalStock=120, maxPerUser=2, holdSeconds=12)
         sizes = [{"size": size, "stock": stock} for size, stock in SIZES.items()]
-        self.sized = self._drop(name="Halyard Shell Jacket", price=149.5, sizes=sizes, maxPerUser=2)
+        self.sized = self._drop(name="Yawl Low Runner", price=149.5, sizes=sizes, maxPerUser=2)
 
     def fill(self) -> None:
         *most, last = self.users[1:]
         for user in most[:3]:
-            self._buy(self.sized, user, "M")
+            self._buy(self.sized, user, "9")
             self._buy(self.tee, user)
-        self._reserve(self.sized, last, "L")
+        self._reserve(self.sized, last, "10")
         for user in most[:2]:
             self._buy(self.sold_out, user)
         self._reserve(self.sold_out, last)
@@ -100,44 +101,63 @@ class Shop:
         self._http.close()
 
 
-def take(browser: Browser, shop: Shop, name: str, look: dict[str, Any], user: int) -> None:
-    """Three pictures of one shopper's way: the list with a hold, a drop that is sold out, the receipt."""
-    page = browser.new_context(**look, locale="en-US", timezone_id="UTC").new_page()
-    page.goto(f"{shop.url}/?user={user}")
-    expect(page.get_by_test_id("connection")).to_have_attribute("data-state", "live")
-    jacket, print_ = Card(page, shop.sized), Card(page, shop.sold_out)
-    jacket.size("M").check()
-    jacket["reserve"].click()
-    expect(jacket["hold"]).to_be_visible()
-    page.wait_for_timeout(7000)  # so that the ring has something to show
-    save(page, jacket, f"hold-{name}", whole_window=look is WIDE)
-    print_.root.scroll_into_view_if_needed()
-    expect(print_.root).to_contain_text("next hold ends in")
-    save(page, print_, f"sold-out-{name}")
-    jacket["purchase"].click()
-    expect(jacket["receipt"]).to_be_visible()
-    expect(jacket["feed"].get_by_role("listitem")).to_have_count(3)
-    page.wait_for_timeout(1000)
-    save(page, jacket, f"receipt-{name}")
-    page.context.close()
-
-
-def save(page: Page, card: Card, name: str, whole_window: bool = False) -> None:
-    """A drop fills a phone; of a wide window the drop alone, or the window from its top."""
-    path = IMAGES / f"{name}.png"
-    if whole_window or (page.viewport_size or PHONE["viewport"])["width"] <= PHONE["viewport"]["width"]:
-        top = "0" if whole_window else "card.getBoundingClientRect().top + scrollY - 12"
-        card.root.evaluate(f"card => scrollTo(0, {top})")
-        page.screenshot(path=path, animations="disabled")
-    else:
-        card.root.screenshot(path=path, animations="disabled")
-    print(f"{path.name}: {path.stat().st_size / 1000:.0f} kB")
-
-
 def save_window(page: Page, name: str) -> None:
     path = IMAGES / f"{name}.png"
     page.screenshot(path=path, animations="disabled")
     print(f"{path.name}: {path.stat().st_size / 1000:.0f} kB")
+
+
+class Camera:
+    """One shopper's window, and the pictures taken of it."""
+
+    def __init__(self, browser: Browser, shop: Shop, look: dict[str, Any], user: int, drop: int | None = None) -> None:
+        self.page = browser.new_context(**look, locale="en-US", timezone_id="UTC").new_page()
+        query = f"?drop={drop}&user={user}" if drop else f"?user={user}"
+        # Twice: at the first visit the page does not wait for its display face.
+        for _ in range(2):
+            self.page.goto(f"{shop.url}/{query}")
+            expect(self.page.get_by_test_id("connection")).to_have_attribute("data-state", "live")
+        self.page.evaluate("document.fonts.ready")
+
+    def card(self, drop: int) -> Card:
+        return Card(self.page, drop)
+
+    def save(self, name: str) -> None:
+        self.page.wait_for_timeout(1000)  # until what moves has come to rest
+        save_window(self.page, name)
+
+
+def photograph_phone(browser: Browser, shop: Shop, user: int) -> None:
+    """The way of a shopper, a drop after the other."""
+    Camera(browser, shop, LIGHT_PHONE, user, shop.upcoming).save("upcoming-360-light")
+    camera = Camera(browser, shop, DARK_PHONE, user, shop.sized)
+    shoe = camera.card(shop.sized)
+    shoe.size("9").check()
+    shoe["reserve"].click()
+    expect(shoe["hold"]).to_be_visible()
+    camera.page.wait_for_timeout(6000)  # so that the ring has something to show
+    camera.save("hold-360-dark")
+    shoe["purchase"].click()
+    expect(shoe["receipt"]).to_be_visible()
+    camera.save("receipt-360-dark")
+    camera = Camera(browser, shop, LIGHT_PHONE, user, shop.tee)
+    camera.card(shop.tee)["reserve"].click()
+    expect(camera.card(shop.tee)["hold"].locator("[data-urgent]")).to_be_visible(timeout=60_000)
+    camera.save("last-seconds-360-light")
+    camera = Camera(browser, shop, DARK_PHONE, user, shop.sold_out)
+    expect(camera.card(shop.sold_out).root).to_contain_text("next hold ends in")
+    camera.save("sold-out-360-dark")
+
+
+def photograph_desktop(browser: Browser, shop: Shop, user: int) -> None:
+    Camera(browser, shop, WIDE | {"color_scheme": "dark"}, user).save("list-1440-dark")
+    camera = Camera(browser, shop, WIDE, user, shop.sized)
+    shoe = camera.card(shop.sized)
+    shoe.size("8").check()
+    shoe["reserve"].click()
+    expect(shoe["hold"]).to_be_visible()
+    camera.page.wait_for_timeout(6000)
+    camera.save("hold-1440-light")
 
 
 def main() -> None:
@@ -156,8 +176,8 @@ def photograph(executable: str, url: str) -> None:
     shop = Shop(url)
     with chromium(executable) as browser:
         shop.fill()
-        take(browser, shop, "1440-light", WIDE, shop.users[0])
-        take(browser, shop, "360-dark", PHONE, shop.users[4])
+        photograph_desktop(browser, shop, shop.users[0])
+        photograph_phone(browser, shop, shop.users[4])
         photograph_console(browser, url, save_window)
     shop.close()
 
