@@ -17,7 +17,8 @@ export function showConnection(client, onDrawn) {
   function draw(state) {
     document.body.dataset.connection = state;
     setAttribute(element, 'data-state', state);
-    element.firstElementChild.className = '';
+    // All is well: a dot says so, and "Live" is said of drops only.
+    element.firstElementChild.className = state === 'live' ? 'unseen' : '';
     setText(element.firstElementChild, WORDS[state][0]);
     element.title = WORDS[state][1];
     onDrawn(state);
