@@ -1,9 +1,6 @@
 # Needs Python 3.11 or newer, Node 18 or newer, make. Everything else is installed into this folder.
 # The work is done in dev/; HOLDFAST_PYTHON=/path/to/python chooses the interpreter.
-.PHONY: help dev demo test check chaos fuzz soak model audit migrate smoke bench simulate bench-cold trials messages bench-audit deploy-vercel deploy-aws clean
-.PHONY: help dev demo test check soak model chaos fuzz migrate clean smoke bench simulate bench-cold deploy-vercel deploy-aws
-.PHONY: help dev demo test check chaos fuzz soak model audit migrate clean smoke bench-cold bench-audit deploy-vercel deploy-aws
-.PHONY: help dev demo test check chaos fuzz soak model mutants audit migrate clean smoke bench-cold bench-audit deploy-vercel deploy-aws
+.PHONY: help dev demo test check chaos fuzz soak model mutants audit migrate smoke bench simulate bench-cold trials messages bench-audit deploy-vercel deploy-aws clean
 VENV := .venv
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed

@@ -6,11 +6,11 @@ from typing import Annotated, Literal
 from fastapi import BackgroundTasks, Header, Query, Request, Response
 from pydantic import Field, TypeAdapter
 
-from lib import audits, errors, events, inventory
+from lib import errors, events, inventory
 from lib.auth import REFUSALS, Admin
 from lib.fields import MAX_ID, Digits, PathId
 from lib.http import NOT_MODIFIED, REPLAYED, cached_response, json_response, make_app, problems
-from lib.models import Drop, DropAudit, DropCreated, DropResponse
+from lib.models import Drop, DropCreated, DropResponse
 from lib.records import Drop as DropRecord
 from lib.settings import settings
 from lib.shop_bodies import CreateDropRequest, RestockRequest, UpdateDropRequest
@@ -110,17 +110,6 @@ def restock(
     )
     tasks.add_task(events.deliver)
     return json_response(DropResponse(drop=Drop.of(drop)), 200, REPLAYED if replayed else None, tasks)
-
-
-@app.get(
-    "/api/drops/{drop_id}/audit",
-    response_model=DropAudit,
-    dependencies=[Admin],
-    responses=problems(errors.Unauthorized, errors.DropNotFound, errors.NotConfigured),
-)
-def audit_drop(drop_id: PathId) -> Response:
-    """Recompute the drop from its rows. A finding names the row; it also stands in /api/health until it is mended."""
-    return json_response(DropAudit.of(drop_id, audits.audit_drop(drop_id)))
 
 
 def _hash(request: str) -> str:

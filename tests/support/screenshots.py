@@ -101,6 +101,12 @@ class Shop:
         self._http.close()
 
 
+def save_window(page: Page, name: str) -> None:
+    path = IMAGES / f"{name}.png"
+    page.screenshot(path=path, animations="disabled")
+    print(f"{path.name}: {path.stat().st_size / 1000:.0f} kB")
+
+
 class Camera:
     """One shopper's window, and the pictures taken of it."""
 
@@ -117,10 +123,8 @@ class Camera:
         return Card(self.page, drop)
 
     def save(self, name: str) -> None:
-        path = IMAGES / f"{name}.png"
         self.page.wait_for_timeout(1000)  # until what moves has come to rest
-        self.page.screenshot(path=path, animations="disabled")
-        print(f"{path.name}: {path.stat().st_size / 1000:.0f} kB")
+        save_window(self.page, name)
 
 
 def photograph_phone(browser: Browser, shop: Shop, user: int) -> None:
@@ -154,12 +158,6 @@ def photograph_desktop(browser: Browser, shop: Shop, user: int) -> None:
     expect(shoe["hold"]).to_be_visible()
     camera.page.wait_for_timeout(6000)
     camera.save("hold-1440-light")
-
-
-def save_window(page: Page, name: str) -> None:
-    path = IMAGES / f"{name}.png"
-    page.screenshot(path=path, animations="disabled")
-    print(f"{path.name}: {path.stat().st_size / 1000:.0f} kB")
 
 
 def main() -> None:
