@@ -1,7 +1,4 @@
-"""Who may do what: the shop's admin, the platform's clock and buyers each prove who they are.
-
-Production without the secrets is closed, never open.
-"""
+"""Who may do what: admin, clock and buyers each prove who they are. Production without the secrets is closed."""
 
 import hmac
 import itertools

@@ -69,7 +69,7 @@ def test_a_server_without_a_token_in_production_says_what_is_missing(configure, 
     configure(HOLDFAST_ENV="production")
     console = open_console().allow(503, "/api/admin/drops")
     console.faults().clear()
-    expect(console.page.get_by_role("alert")).to_contain_text("ADMIN_TOKEN is not set on the server")
+    expect(console.page.get_by_role("alert")).to_contain_text("ADMIN_TOKEN must be set on the server")
 
 
 def test_drops_are_searched_filtered_and_paged(database, make_drop, open_console):

@@ -167,7 +167,7 @@ def test_no_policy_allows_more_than_reading_named_secrets_and_writing_the_log(tr
 
 def test_only_the_api_and_the_clock_may_invoke(translated: dict[str, Any]) -> None:
     permissions = [r["Properties"] for r in translated["Resources"].values() if r["Type"] == "AWS::Lambda::Permission"]
-    assert len(permissions) == 19 - 1
+    assert len(permissions) == 20 - 1
     for permission in permissions:
         assert permission["Action"] == "lambda:InvokeFunction" and permission["SourceArn"]
         wanted = "events.amazonaws.com" if "Sweep" in str(permission["FunctionName"]) else "apigateway.amazonaws.com"

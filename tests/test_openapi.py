@@ -50,7 +50,7 @@ ROUTES: dict[str, set[str]] = {
     "GET /api/admin/drops": IDENTITY,
     **{
         f"GET /api/drops/{{drop_id}}/{report}": {"drop_not_found", *IDENTITY}
-        for report in ("stats", "history", "holds", "purchases", "purchases.csv")
+        for report in ("stats", "history", "holds", "purchases", "purchases.csv", "audit")
     },
     "GET /api/realtime": {"not_configured"},
     "GET /api/cron/reap": {"unauthorized", "not_configured"},
@@ -118,9 +118,9 @@ def test_it_says_where_a_token_is_wanted_and_where_a_secret_is(document: dict[st
     # Where AUTH_MODE is trusted, buyers need none, and users are made without.
     assert {security: len(routes) for security, routes in wanted.items()} == {
         "[]": 4,
-        '[{"secret": []}]': 5,
+        '[{"secret": []}]': 12,
         '[{}, {"secret": []}]': 1,
-        '[{}, {"token": []}]': 4,
+        '[{}, {"token": []}]': 5,
     }
 
 
@@ -180,7 +180,7 @@ def answers(
     found["POST /api/users"] = [client.post("/api/users", json={"username": name}) for name in ("ada", "ada")]
     for path in ("/api/drops", "/api/users", "/api/admin/drops", "/api/realtime", "/api/health", "/api/cron/reap"):
         found[f"GET {path}"] = [client.get(path)]
-    for report in ("stats", "history", "holds", "purchases", "purchases.csv"):
+    for report in ("stats", "history", "holds", "purchases", "purchases.csv", "audit"):
         path = f"GET /api/drops/{{drop_id}}/{report}"
         found[path] = [client.get(f"/api/drops/{number}/{report}") for number in (drop_id, 10**15)]
     found["GET /api/drops/{drop_id}"] = [client.get(f"/api/drops/{number}") for number in (drop_id, 10**15)]

@@ -1,0 +1,143 @@
+"""Breakages of what gives holds and takes them back."""
+
+from tests.mutants.mutant import HOLDS, LOCKS, OUTBOX, PROMISES, STOCK, Mutant
+
+RESERVE = [
+    Mutant(
+        "a hold past its deadline is given again",
+        STOCK,
+        "if hold.expires_at > server_time then\n    outcome := 'replayed';",
+        "if hold.id is not null then\n    outcome := 'replayed';",
+        (HOLDS, PROMISES),
+    ),
+    Mutant(
+        "a hold in a cancelled drop is given again",
+        STOCK,
+        "if v_drop.refusal = 'drop_cancelled' then",
+        "if false then",
+        (HOLDS, "tests/test_drops_api.py"),
+    ),
+    Mutant(
+        "no limit is looked at",
+        STOCK,
+        "over_limit(v_drop.max_per_user, p_drop, p_user) then 'limit_reached'",
+        "false then 'limit_reached'",
+        (HOLDS, LOCKS),
+    ),
+    Mutant(
+        "the limit is not looked at again after the insert",
+        STOCK,
+        "if v_drop.max_per_user is not null and over_limit(v_drop.max_per_user, p_drop, p_user) then",
+        "if false then",
+        ("tests/test_waits.py", PROMISES),
+    ),
+    Mutant("one more than the limit", STOCK, "return p_max <= (", "return p_max < (", (HOLDS,)),
+    Mutant(
+        "locked units are told sold out",
+        STOCK,
+        "if v_stripe < 0 then outcome := 'busy'",
+        "if v_stripe < 0 then outcome := 'sold_out'",
+        (LOCKS,),
+    ),
+    Mutant(
+        "who got the last unit in another window is told sold out",
+        STOCK,
+        "outcome := case when hold.expires_at > server_time then 'replayed' else 'sold_out' end;",
+        "outcome := 'sold_out';",
+        (LOCKS,),
+    ),
+    Mutant(
+        "a hold takes no unit",
+        STOCK,
+        "set available = s.available - 1,",
+        "set available = s.available - 0,",
+        (LOCKS, PROMISES),
+    ),
+    Mutant(
+        "nobody hears of a hold",
+        STOCK,
+        "  perform mark_stock(p_drop);\n  outcome := 'ok';",
+        "  outcome := 'ok';",
+        (LOCKS, PROMISES),
+    ),
+    Mutant(
+        "reserve waits for a stripe with stock",
+        STOCK,
+        "and v_stripe + 3 and s.available > 0\n  order by s.stripe limit 1 for no key update skip locked;",
+        "and v_stripe + 3 and s.available > 0\n  order by s.stripe limit 1 for no key update;",
+        (LOCKS,),
+    ),
+    Mutant(
+        "only four stripes are looked at",
+        STOCK,
+        "perform from stock_stripes s where s.drop_id = p_drop and s.size = p_size and s.available > 0 limit 1;",
+        "perform from stock_stripes s where false limit 1;",
+        (PROMISES, HOLDS),
+    ),
+    Mutant(
+        "the end time is the last moment of a drop, not the first after it",
+        STOCK,
+        "when p_drop.drop_end_time <= p_now",
+        "when p_drop.drop_end_time < p_now",
+        (HOLDS, "tests/test_drops_api.py"),
+    ),
+    Mutant("a paused drop sells", STOCK, "when p_drop.state = 'PAUSED' then 'drop_paused'", "", (LOCKS, HOLDS)),
+    Mutant(
+        "a drop sells before it starts",
+        STOCK,
+        "when p_drop.drop_start_time > p_now then 'drop_not_started'",
+        "when false then 'drop_not_started'",
+        (LOCKS, HOLDS),
+    ),
+]
+EXPIRE = [
+    Mutant(
+        "live holds of a locked stripe are expired too",
+        STOCK,
+        "and r.expires_at <= p_now\n      and r.stripe = any (p_stripes)",
+        "\n      and r.stripe = any (p_stripes)",
+        (PROMISES, HOLDS, LOCKS),
+    ),
+    Mutant(
+        "the sweep waits for a hold that is being bought",
+        STOCK,
+        "for no key update of r skip locked",
+        "for no key update of r",
+        (LOCKS,),
+    ),
+    Mutant(
+        "the sweep waits for stripes",
+        STOCK,
+        "for no key update of s skip locked",
+        "for no key update of s",
+        (LOCKS,),
+    ),
+    Mutant(
+        "of several expired holds one unit comes back",
+        STOCK,
+        "set available = s.available + t.units",
+        "set available = s.available + 1",
+        (LOCKS, PROMISES),
+    ),
+    Mutant(
+        "nobody hears of units that come back",
+        STOCK,
+        "if v_expired > 0 then perform mark_stock(p_drop); end if;",
+        "",
+        (OUTBOX, "tests/test_events.py", "tests/test_sweep.py", "tests/test_holds.py"),
+    ),
+    Mutant(
+        "the buyer's own overdue hold returns no unit",
+        STOCK,
+        "set available = s.available + 1, changes = s.changes + 1, expired = s.expired + 1",
+        "set available = s.available + 0, changes = s.changes + 1, expired = s.expired + 1",
+        (HOLDS, PROMISES),
+    ),
+    Mutant(
+        "the stripe of the buyer's own overdue hold is waited for",
+        STOCK,
+        "for no key update skip locked;\n  if not found then return 'busy'; end if;",
+        "for no key update;\n  if not found then return 'busy'; end if;",
+        (LOCKS, HOLDS, "tests/test_waits.py"),
+    ),
+]
