@@ -18,8 +18,8 @@ STUCK_HOLD_SECONDS = 120
 
 @app.get("/api/health", response_model=Health, responses={503: {"model": Health, "description": "No database."}})
 def health() -> Response:
-    """200 while sales work (status ok, or degraded when events or overdue holds pile up, or when something that an audit found
-    stands), 503 when they do not.
+    """200 while sales work (status ok, or degraded when events or overdue holds pile up, or while something that an
+    audit found stands), 503 when they do not.
 
     `problems` says which: database_unavailable, busy or not_configured (the database's secret) where nothing works;
     events_stuck: the channel is broken; holds_overdue: the clock is; audit_findings: rows are damaged.

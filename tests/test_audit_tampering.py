@@ -140,6 +140,10 @@ TAMPERED = {
         "update reservations set size = 'XS' where id = {released}",
         {("hold_out_of_place", "reservations", "{released}")},
     ),
+    "a count of expired holds": (
+        "update stock_stripes set expired = expired + 7 where drop_id = {drop} and size = 'L' and stripe = 0",
+        {("ended_holds_miscounted", "stock_stripes", "{drop}/L/0")},
+    ),
     "a feed that tells another stock": (
         "update drop_feeds set stock_sent = stock_sent + 3 where drop_id = {drop}",
         {TOLD_OTHERWISE},
