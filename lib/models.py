@@ -212,7 +212,9 @@ class AuditHealth(Wire):
 class Health(Wire):
     status: Literal["ok", "degraded", "down"]
     # Why it is not ok; the first three are `down`.
-    problems: list[Literal["database_unavailable", "busy", "not_configured", "events_stuck", "holds_overdue"]]
+    problems: list[
+        Literal["database_unavailable", "busy", "not_configured", "events_stuck", "holds_overdue", "audit_findings"]
+    ]
     database: DatabaseHealth
     events: EventsHealth | None
     holds: HoldsHealth | None

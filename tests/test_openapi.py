@@ -46,7 +46,7 @@ ROUTES: dict[str, set[str]] = {
     "GET /api/admin/drops": {"unauthorized", "not_configured"},
     **{
         f"GET /api/drops/{{drop_id}}/{report}": {"unauthorized", "drop_not_found", "not_configured"}
-        for report in ("stats", "history", "holds", "purchases", "purchases.csv")
+        for report in ("stats", "history", "holds", "purchases", "purchases.csv", "audit")
     },
     "GET /api/realtime": {"not_configured"},
     "GET /api/cron/reap": {"unauthorized", "not_configured"},
@@ -161,7 +161,7 @@ def answers(
     found["POST /api/users"] = [client.post("/api/users", json={"username": name}) for name in ("ada", "ada")]
     for path in ("/api/drops", "/api/users", "/api/admin/drops", "/api/realtime", "/api/health", "/api/cron/reap"):
         found[f"GET {path}"] = [client.get(path)]
-    for report in ("stats", "history", "holds", "purchases", "purchases.csv"):
+    for report in ("stats", "history", "holds", "purchases", "purchases.csv", "audit"):
         path = f"GET /api/drops/{{drop_id}}/{report}"
         found[path] = [client.get(f"/api/drops/{number}/{report}") for number in (drop_id, 10**15)]
     found["GET /api/drops/{drop_id}"] = [client.get(f"/api/drops/{number}") for number in (drop_id, 10**15)]
