@@ -211,7 +211,8 @@ def _server(app: Any, secrets: Secrets) -> Handler:
 def _expect_http(event: Event) -> None:
     """Raises UnexpectedEvent unless it is an HTTP API's, payload format 2.0."""
     try:
-        whole = event["version"] == "2.0" and all(event["requestContext"]["http"][k] for k in ("method", "path"))
+        http = event["requestContext"]["http"]
+        whole = event["version"] == "2.0" and all(isinstance(http[k], str) and http[k] for k in ("method", "path"))
         whole = whole and isinstance(event["headers"], dict)
     except (KeyError, TypeError):
         whole = False

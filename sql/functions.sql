@@ -216,21 +216,21 @@ declare
   v_due smallint[];
   v_stripe smallint;
 begin
-  -- Nearly all who come here come to a sold-out drop, and looking takes no lock.
-  perform from stock_stripes s where s.drop_id = p_drop and s.size = p_size and s.available > 0 limit 1;
-  v_has_stock := found;
+  -- Nearly all who come here come to a sold-out drop, and looking takes no lock. One statement, and so one moment: between
+  -- two a sweep may move a unit from the due holds, not looked at yet, to the stock, looked at already. There are no due
+  -- holds while a sweep runs; of others the 64 oldest are enough.
+  select exists (select from stock_stripes s where s.drop_id = p_drop and s.size = p_size and s.available > 0),
+         array(
+           select r.stripe from reservations r
+           where r.closed_at is null and r.drop_id = p_drop and r.size = p_size and r.expires_at <= p_now
+           order by r.expires_at limit 64)
+  into v_has_stock, v_due;
   if v_has_stock then
     select s.stripe into v_stripe from stock_stripes s
     where s.drop_id = p_drop and s.size = p_size and s.available > 0
     order by s.stripe limit 1 for no key update skip locked;
     if found then return v_stripe; end if;
   end if;
-
-  -- The stripes of the 64 oldest due holds of this size; there are none while a sweep runs.
-  v_due := array(
-    select r.stripe from reservations r
-    where r.closed_at is null and r.drop_id = p_drop and r.size = p_size and r.expires_at <= p_now
-    order by r.expires_at limit 64);
   if v_due = '{}' then return case when v_has_stock then -1 end; end if;
   select s.stripe into v_stripe from stock_stripes s
   where s.drop_id = p_drop and s.size = p_size and s.stripe = any (v_due)

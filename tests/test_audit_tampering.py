@@ -126,7 +126,10 @@ TAMPERED = {
     ),
     "a purchase's hold taken back": (
         "update reservations set status = 'EXPIRED' where id = {bought}",
-        {("purchase_without_hold", "purchases", "{purchase}")},
+        {
+            ("purchase_without_hold", "purchases", "{purchase}"),
+            ("ended_holds_miscounted", "stock_stripes", "{drop}/M/{stripe}"),
+        },
     ),
     "a purchase past the deadline": (
         "update purchases set created_at = created_at + interval '1 hour' where id = {purchase}",
@@ -138,7 +141,14 @@ TAMPERED = {
     ),
     "a released hold out of place": (
         "update reservations set size = 'XS' where id = {released}",
-        {("hold_out_of_place", "reservations", "{released}")},
+        {
+            ("hold_out_of_place", "reservations", "{released}"),
+            ("ended_holds_miscounted", "stock_stripes", "{drop}/L/0"),
+        },
+    ),
+    "a count of expired holds": (
+        "update stock_stripes set expired = expired + 7 where drop_id = {drop} and size = 'L' and stripe = 0",
+        {("ended_holds_miscounted", "stock_stripes", "{drop}/L/0")},
     ),
     "a feed that tells another stock": (
         "update drop_feeds set stock_sent = stock_sent + 3 where drop_id = {drop}",
@@ -169,6 +179,7 @@ class Shop:
     buyer: int
     hold: int
     bought: int
+    stripe: int
     purchase: int
     released: int
 
@@ -186,7 +197,7 @@ def shop(database, make_drop, make_users) -> Shop:
     hold = inventory.reserve(drop, holder, "M")
     make_drop(stock=5)
     Outbox(database).drain()
-    return Shop(drop, holder, buyer, hold.id, bought.id, purchase.id, released.id)
+    return Shop(drop, holder, buyer, hold.id, bought.id, bought.stripe, purchase.id, released.id)
 
 
 def _filled_in(text: str, shop: Shop) -> str:

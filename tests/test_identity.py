@@ -154,9 +154,7 @@ def test_a_known_buyer_costs_no_further_round_trip(
     held = hold(client, issuer.token())
     calls: list[str] = []
     real = db.fetch_all
-    monkeypatch.setattr(
-        db, "fetch_all", lambda row, query, params=None: calls.append(query) or real(row, query, params)
-    )
+    monkeypatch.setattr(db, "fetch_all", lambda row, query, *more: calls.append(query) or real(row, query, *more))
     client.get(f"/api/reservations/{held}", headers=bearer(issuer.token()))
     reserve(client, issuer.token())
     assert not [query for query in calls if "user_for_subject" in query]

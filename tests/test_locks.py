@@ -104,6 +104,27 @@ def test_sold_out_is_answered_while_others_hold_every_lock(database, make_drop, 
         assert buyer.reserve(drop, owner) == ("replayed", hold.id)
 
 
+def test_a_unit_that_a_sweep_returns_between_two_looks_is_not_told_sold_out(database, make_drop, make_users):
+    # The function that looks for a stripe is held up after its first statement, as a busy processor may do. Meanwhile
+    # the unit, overdue and so free all the time, goes from the due holds to the stock.
+    source = database.value("select pg_get_functiondef('lock_any_stripe'::regproc)")
+    head, body = source.split("begin\n", 1)
+    first, others = body.split(";\n", 1)
+    database.connection.execute(f"{head}begin\n{first};\nperform pg_advisory_xact_lock(1);\n{others}")
+    drop, (old, new) = make_drop(stock=1), make_users(2)
+    inventory.reserve(drop, old)
+    database.shift_clock(61)
+    with sessions(database, 2) as (buyer, sweeper):
+        sweeper.begin()
+        sweeper.connection.execute("select pg_advisory_xact_lock(1)")
+        asked = in_background(lambda: buyer.reserve(drop, new))
+        wait_until_blocked(database, buyer, by=sweeper)
+        assert sweeper.expire_due() == 1
+        sweeper.commit()
+        assert asked.result(30)[0] == "busy"
+    assert inventory.reserve(drop, new).outcome == "ok"
+
+
 def test_who_took_the_last_unit_in_another_window_is_given_it_and_not_told_sold_out(database, make_drop, make_users):
     # A repeated call that begins before the first one has committed, and looks at the stock after it has. The limit
     # makes it look at purchases in between, and there it is held up.

@@ -1,4 +1,8 @@
-"""One deliberate breakage, and where the code and the tests are that it is about."""
+"""Deliberate breakages: each puts `new` in place of `old`, which must be in its file once, and some test must turn red.
+
+`tests` are what is run to see that; the first that fails ends the run, so the likeliest stands first. When the code
+changes, change `old` and `new` with it: tests/test_mutants.py says which no longer fit.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Breakages of what gives holds and takes them back."""
+"""Breakages of what a buyer does with a hold, and of what ends one."""
 
 from tests.mutants.mutant import HOLDS, LOCKS, OUTBOX, PROMISES, STOCK, Mutant
 
@@ -20,8 +20,8 @@ RESERVE = [
     Mutant(
         "no limit is looked at",
         STOCK,
-        "over_limit(v_drop.max_per_user, p_drop, p_user) then 'limit_reached'",
-        "false then 'limit_reached'",
+        "and over_limit(v_drop.max_per_user, p_drop, p_user) then 'limit_reached'",
+        "and false then 'limit_reached'",
         (HOLDS, LOCKS),
     ),
     Mutant(
@@ -49,8 +49,8 @@ RESERVE = [
     Mutant(
         "a hold takes no unit",
         STOCK,
-        "set available = s.available - 1,",
-        "set available = s.available - 0,",
+        "set available = s.available - 1, changes",
+        "set available = s.available - 0, changes",
         (LOCKS, PROMISES),
     ),
     Mutant(
@@ -63,15 +63,15 @@ RESERVE = [
     Mutant(
         "reserve waits for a stripe with stock",
         STOCK,
-        "and v_stripe + 3 and s.available > 0\n  order by s.stripe limit 1 for no key update skip locked;",
-        "and v_stripe + 3 and s.available > 0\n  order by s.stripe limit 1 for no key update;",
+        "v_stripe + 3 and s.available > 0\n  order by s.stripe limit 1 for no key update skip locked;",
+        "v_stripe + 3 and s.available > 0\n  order by s.stripe limit 1 for no key update;",
         (LOCKS,),
     ),
     Mutant(
-        "only four stripes are looked at",
+        "stripes beyond the random four are not looked at",
         STOCK,
-        "perform from stock_stripes s where s.drop_id = p_drop and s.size = p_size and s.available > 0 limit 1;",
-        "perform from stock_stripes s where false limit 1;",
+        "for no key update skip locked;\n    if found then return v_stripe; end if;\n  end if;",
+        "for no key update skip locked;\n  end if;",
         (PROMISES, HOLDS),
     ),
     Mutant(
@@ -139,5 +139,89 @@ EXPIRE = [
         "for no key update skip locked;\n  if not found then return 'busy'; end if;",
         "for no key update;\n  if not found then return 'busy'; end if;",
         (LOCKS, HOLDS, "tests/test_waits.py"),
+    ),
+]
+PURCHASE = [
+    Mutant(
+        "a hold can be bought at its deadline",
+        STOCK,
+        "when v_hold.expires_at <= v_now then 'reservation_expired'",
+        "when v_hold.expires_at < v_now then 'reservation_expired'",
+        (HOLDS,),
+    ),
+    Mutant(
+        "a hold can be bought for ever",
+        STOCK,
+        "when v_hold.expires_at <= v_now then 'reservation_expired'",
+        "when false then 'reservation_expired'",
+        (HOLDS, PROMISES),
+    ),
+    Mutant(
+        "the deadline is compared before the lock",
+        STOCK,
+        "  select * into v_hold from reservations r where r.id = p_reservation for no key update;\n"
+        "  if not found then outcome := 'reservation_not_found'; return; end if;\n  v_now := clock();",
+        "  v_now := clock();\n"
+        "  select * into v_hold from reservations r where r.id = p_reservation for no key update;\n"
+        "  if not found then outcome := 'reservation_not_found'; return; end if;",
+        ("tests/test_waits.py", LOCKS),
+    ),
+    Mutant(
+        "purchase does not lock its hold",
+        STOCK,
+        "select * into v_hold from reservations r where r.id = p_reservation for no key update;",
+        "select * into v_hold from reservations r where r.id = p_reservation;",
+        ("tests/test_waits.py", PROMISES),
+    ),
+    Mutant(
+        "anybody buys anybody's hold",
+        STOCK,
+        "when v_hold.user_id <> p_user then 'not_owner'",
+        "when false then 'not_owner'",
+        (HOLDS, "tests/test_buying_api.py"),
+    ),
+    Mutant(
+        "a cancelled drop sells its holds",
+        STOCK,
+        "if v_drop.state = 'CANCELLED' then outcome := 'drop_cancelled'; return; end if;",
+        "",
+        (HOLDS,),
+    ),
+    Mutant(
+        "a repeated purchase is told anew",
+        STOCK,
+        "if outcome = 'replayed' then select * into bought",
+        "if outcome = 'never' then select * into bought",
+        (PROMISES, HOLDS),
+    ),
+]
+RELEASE = [
+    Mutant(
+        "release returns no unit",
+        STOCK,
+        "set available = s.available + 1, changes = s.changes + 1, released = s.released + 1",
+        "set available = s.available + 0, changes = s.changes + 1, released = s.released + 1",
+        (PROMISES, HOLDS),
+    ),
+    Mutant(
+        "release past the deadline returns a unit",
+        STOCK,
+        "when hold.status = 'EXPIRED' or hold.expires_at <= v_now then",
+        "when hold.status = 'EXPIRED' then",
+        (HOLDS,),
+    ),
+    Mutant(
+        "anybody gives back anybody's hold",
+        STOCK,
+        "if hold.user_id <> p_user then outcome := 'not_owner'; hold := null; return; end if;",
+        "",
+        (HOLDS, "tests/test_buying_api.py"),
+    ),
+    Mutant(
+        "release trusts what it read before the locks",
+        STOCK,
+        "  select * into hold from reservations r where r.id = p_reservation for no key update;\n",
+        "",
+        ("tests/test_waits.py", PROMISES),
     ),
 ]
