@@ -92,6 +92,7 @@ def test_policies_name_the_given_secrets_and_this_stacks_log(stack: dict[str, st
         "ReadDatabaseUrl": PARAMETERS["DatabaseUrlSecretArn"],
         "ReadChannel": PARAMETERS["PusherSecretArn"],
         "ReadAdminToken": PARAMETERS["AdminTokenSecretArn"],
+        "ReadJwtSecret": PARAMETERS["AuthJwtSecretArn"],
     }
 
 

@@ -9,6 +9,7 @@ export const FAILURES = {
   network: 'No answer from the shop. Check your connection and tap again: you cannot be charged twice.',
   bad_gateway: 'The shop stumbled. Tap again: you cannot be charged twice.',
   busy: 'Very busy right now, and not sold out. Tap again.',
+  issuer_unavailable: 'We cannot check who you are for a moment. Tap again shortly.',
   database_unavailable: 'The shop is out of reach for a moment. Tap again shortly: a hold stays good until its time is up.',
   internal_error: 'Something broke in the shop. Tap again: you cannot be charged twice.',
   not_configured: 'The shop is not ready to sell yet. Come back a little later.',
