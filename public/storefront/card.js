@@ -161,6 +161,7 @@ export function createCard({ client, session, who, hrefOf }, first, isFocus) {
     },
     /** Alone on the page, or one of the list. @param {boolean} alone */
     setFocus(alone) {
+      if (alone === focus) return;
       focus = alone;
       draw();
     },

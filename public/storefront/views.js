@@ -48,7 +48,8 @@ export function createViews(shop) {
   const cards = new Map();
   /** @type {Map<number, any>} the newest of each drop of the list, built or not */
   const known = new Map();
-  const followed = new Set();
+  /** @type {Map<number, () => void>} drops that are watched by themselves */
+  const followed = new Map();
   const tray = createTray(addressOf);
   const findHolds = createFinder(shop, () => cards);
   /** Ids in the order of the page; null until the list has come. @type {number[]|null} */
@@ -149,13 +150,14 @@ export function createViews(shop) {
     if (focus !== id || cards.has(id)) return;
     const reply = await fetch(`/api/drops/${id}`, { cache: 'no-store' }).catch(() => null);
     if (reply?.status !== 404 || focus !== id) return;
-    followed.forEach((stop) => stop());
+    followed.get(id)?.();
+    followed.delete(id);
     tellMissing();
   }
 
   function follow(id) {
-    if (Number.isNaN(id) || known.has(id) || cards.has(id)) return;
-    followed.add(client.watchDrop(id, showOne));
+    if (Number.isNaN(id) || known.has(id) || followed.has(id)) return;
+    followed.set(id, client.watchDrop(id, showOne));
     setTimeout(lookWhetherMissing, MISSING_AFTER_MS, id);
   }
 
