@@ -108,6 +108,7 @@ def test_a_hold_that_the_shop_has_closed_meanwhile_is_told(channel, database, ma
     window = open_window(ann).allow(409, "/api/purchase/")
     card = window.card(drop)
     card["reserve"].click()
+    expect(card["hold"]).to_be_visible()
     expect(card["purchase"]).to_be_enabled()
     inventory.release(database.value("select id from reservations"), ann)
     card["purchase"].click()
