@@ -26,6 +26,7 @@ class Messages:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
+    buyers: int
     units: int
     platform: Platform
     requests: int
@@ -53,6 +54,7 @@ def run(platform: Platform, crowd: Crowd, measured: Measured, prices: dict[str, 
     counts = {name: model.tally.count(name) for name in OUTCOMES}
     plan = _plan(prices["pusher"]["plans"], messages)
     return Outcome(
+        buyers=crowd.buyers,
         units=units,
         platform=platform,
         requests=sum(counts.values()),

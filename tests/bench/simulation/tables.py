@@ -26,6 +26,7 @@ def _latency(name: str, share: str) -> Callable[[Outcome], str]:
 
 
 ROWS: dict[str, Callable[[Outcome], str]] = {
+    "buyers": lambda o: f"{o.buyers:,}",
     "requests": lambda o: f"{o.requests:,}",
     "sold out after": lambda o: "-" if o.sold_out_at is None else f"{o.sold_out_at:.1f} s",
     "holds": lambda o: f"{o.counts['ok']:,}",
@@ -85,11 +86,11 @@ def checks_as_markdown(checks: list[Check]) -> str:
 
 def put_into(document: str, name: str, text: str) -> str:
     """The document with `text` between its marks for `name`."""
-    begin, end = f"<!-- {name} -->\n", f"\n<!-- end of {name} -->"
+    begin, end = f"<!-- {name} -->\n", f"<!-- end of {name} -->"
     before, found, rest = document.partition(begin)
     _, ended, after = rest.partition(end)
     assert found and ended, f"the document has no marks for {name}"
-    return before + begin + text + end + after
+    return before + begin + text + "\n" + end + after
 
 
 def as_json(checks: list[Check], found: dict[str, Outcome]) -> dict[str, Any]:
