@@ -1,1 +1,1 @@
-"""`make chaos`: buyers in a storm of killed, frozen and cut-off parts. docs/RELIABILITY.md has a long run."""
+"""`make chaos`: buyers in a storm of killed, frozen and cut-off parts. docs/RELIABILITY.md has a run."""
