@@ -12,6 +12,7 @@ import psycopg
 import pytest
 
 from dev import sam
+from dev.ports import wait_until
 from tests.support.database import Database
 from tests.support.lambda_runtime import ROOT, Build, Functions, build, http_event, schedule_event
 from tests.support.servers import TEMPLATE, Servers
@@ -187,7 +188,8 @@ def test_a_request_carries_lambdas_id_unless_it_brought_one(shop: Shop) -> None:
     health = shop.functions["Health"]
     lambdas = health.call("GET", "/api/health").headers["x-request-id"]
     assert len(lambdas) == 36
-    assert any(f"RequestId: {lambdas}" in line for line in health.lines), "Lambda's own lines have it too"
+    # They are written when the reply has gone out.
+    assert wait_until(lambda: any(f"RequestId: {lambdas}" in line for line in health.lines), 10), "Lambda's own lines"
     own = health.call("GET", "/api/health", headers={"X-Request-Id": "my-own-id"})
     assert own.headers["x-request-id"] == "my-own-id"
     assert {lambdas, "my-own-id"} <= {line["requestId"] for line in health.wait_for_log("http.request", 2)}
