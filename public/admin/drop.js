@@ -68,6 +68,8 @@ export function createDropView({ api, client: realtime }, id) {
     } catch (error) {
       setText(ui.problem, error.message);
     }
+    // The drop may have changed while the question was open: then its button was gone before it could have the focus again.
+    if (document.activeElement === document.body || document.activeElement.hidden) keepPlace(ui);
   }
 
   async function start() {
@@ -173,6 +175,11 @@ export function createDropView({ api, client: realtime }, id) {
   };
 }
 
+/** A button that vanishes must not take the keyboard's place on the page with it. */
+function keepPlace({ buttons, title }) {
+  (Object.values(buttons).find((button) => !button.hidden && button !== buttons.restock) ?? title).focus();
+}
+
 /** @param {any} point of GET /api/drops/{id}/history */
 const pointOf = ({ at, totalStock, availableStock, heldCount, soldCount }) => ({
   at: Date.parse(at), total: totalStock, available: availableStock, held: heldCount, sold: soldCount,
@@ -223,7 +230,6 @@ function drawDrop(ui, drop) {
   ui.buttons.resume.hidden = drop.status !== 'PAUSED';
   ui.buttons.cancel.hidden = drop.status === 'CANCELLED';
   ui.buttons.restock.hidden = OVER.has(drop.status);
-  // A button that vanishes must not take the keyboard's place on the page with it.
-  if (focused?.hidden) (Object.values(ui.buttons).find((button) => !button.hidden && button !== ui.buttons.restock) ?? ui.title).focus();
+  if (focused?.hidden) keepPlace(ui);
   showThumb(ui.picture, drop);
 }
