@@ -67,7 +67,7 @@ class Restock(Call):
 
 @dataclass(frozen=True, eq=False)
 class Update(Call):
-    """`changes` by the names of the model: state, price, limit, start, end."""
+    """`changes` by the names of the model: state, price, limit, hold_seconds, start, end."""
 
     drop: int
     changes: dict[str, Any]
@@ -92,7 +92,7 @@ class Answer:
     body: dict[str, Any] = field(default_factory=dict)
 
 
-WIRE_NAMES = {"limit": "maxPerUser", "start": "dropStartTime", "end": "dropEndTime"}
+WIRE_NAMES = {"limit": "maxPerUser", "hold_seconds": "holdSeconds", "start": "dropStartTime", "end": "dropEndTime"}
 COLUMNS = {"limit": "max_per_user", "start": "drop_start_time", "end": "drop_end_time"}
 CRON_SECRET = "the machine's clock"
 

@@ -16,7 +16,7 @@ Row = tuple[Any, ...]
 
 QUERIES = (
     """
-    select z.drop_id, z.size, z.total_stock, sum(s.available), min(s.available)
+    select z.drop_id, z.size, z.total_stock, sum(s.available), min(s.available), sum(s.changes)
     from drop_sizes z join stock_stripes s using (drop_id, size) group by 1, 2, 3
     """,
     """
@@ -65,7 +65,7 @@ def _units(model: Model, rows: Rows) -> None:
     same({key: row[0] for key, row in rows.sizes.items()}, expected, "units by size")
     active = Counter((row[0], row[2]) for row in rows.holds.values() if row[4] == "ACTIVE")
     sold = Counter((row[2], row[4]) for row in rows.purchases)
-    for key, (total, available, _) in rows.sizes.items():
+    for key, (total, available, *_) in rows.sizes.items():
         same(available + active[key] + sold[key], total, f"available + active + purchased of {key}")
     totals = {drop.id: sum(drop.sizes.values()) for drop in model.drops.values()}
     same({drop: row[0] for drop, row in rows.drops.items()}, totals, "units by drop")
@@ -127,15 +127,20 @@ def audit(rows: Rows) -> None:
 
 
 class Versions:
-    """Of each drop, as last seen: they never go down."""
+    """Of each drop, as last seen: they never go down, and no stock changes without its count of changes going up."""
 
     def __init__(self) -> None:
         self._last: dict[int, int] = {}
+        self._stock: dict[tuple[int, str], tuple[int, int]] = {}
 
     def rise(self, rows: Rows) -> None:
         for drop, (_, _, _, version) in rows.drops.items():
             same(version >= self._last.get(drop, 0), True, f"version {version} of drop {drop}")
             self._last[drop] = version
+        for key, (_, available, _, changes) in rows.sizes.items():
+            before, count = self._stock.get(key, (available, changes))
+            same(changes > count or (changes, available) == (count, before), True, f"count of changes of {key}")
+            self._stock[key] = (available, changes)
 
 
 def views(world: World, rows: Rows) -> None:

@@ -54,6 +54,7 @@ class Choices:
             *[{"state": states[number % len(states)]}] * 3,
             {"limit": [None, 1, 2][number % 3]},
             {"price": [10.0, 25.5][number % 2]},
+            {"hold_seconds": [60, 1, 120][number % 3]},
             {"end": self.at([None, 30, 3600][number % 3])},
             {"start": self.at([-60, 5][number % 2])},
         ]

@@ -50,7 +50,7 @@ def environment() -> Iterator[Callable[..., None]]:
         yield configure
 
 
-def play(servers: Servers, seed: int, real: bool) -> Counter[str]:
+def play(servers: Servers, seed: int, real: bool, histories: int) -> Counter[str]:
     """One round on a database of its own; what was done and answered."""
     name = f"soak_{os.getpid()}_{seed}"
     with ExitStack() as stack:
@@ -66,17 +66,17 @@ def play(servers: Servers, seed: int, real: bool) -> Counter[str]:
             channel = stack.enter_context(Soketi()).env()
             wire = RealWire(stack.enter_context(Subscriber(channel)))
         shared = stack.enter_context(world(database, configure, wire, channel))
-        run(shared, HISTORIES, seed)
+        run(shared, histories, seed)
         shared.seen["messages"] = wire.published
         return shared.seen
 
 
-def soak(minutes: float, first_seed: int) -> Counter[str]:
+def soak(minutes: float, first_seed: int, histories: int) -> Counter[str]:
     """Rounds until the time is up, one at least. Raises what the first broken promise raises."""
     servers = ServerSet()
     total: Counter[str] = Counter()
     began = time.monotonic()
-    print(f"{HISTORIES} histories of up to {STEPS} steps a round; first seed {first_seed}")
+    print(f"{histories} histories of up to {STEPS} steps a round; first seed {first_seed}")
     print(LINE.format("round", "seed", "channel", "steps", "total", "steps/s"), flush=True)
     try:
         where = servers.start()
@@ -86,7 +86,7 @@ def soak(minutes: float, first_seed: int) -> Counter[str]:
             real = seed % REAL_EVERY == 0
             started = time.monotonic()
             try:
-                seen = play(where, seed, real)
+                seen = play(where, seed, real, histories)
             except BaseException:
                 print(f"\nRound {number + 1} broke a promise. Repeat it with: make soak SEED={seed}", flush=True)
                 raise
@@ -105,6 +105,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="make soak")
     parser.add_argument("--minutes", type=float, help="rounds begin as long (default 10; one round with --seed)")
     parser.add_argument("--seed", type=int, help="of the first round; the next ones count up")
+    parser.add_argument("--histories", type=int, default=HISTORIES, help="of a round; a seed stands for as many")
     chosen = parser.parse_args()
     minutes, seed = chosen.minutes, chosen.seed
     if minutes is None:
@@ -113,7 +114,7 @@ def main() -> int:
         seed = random.SystemRandom().randrange(1_000_000)  # short, to be typed again
     began = time.monotonic()
     try:
-        total = soak(minutes, seed)
+        total = soak(minutes, seed, chosen.histories)
     except StackError as error:
         print(f"error: {error}")
         return 1

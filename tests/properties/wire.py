@@ -23,8 +23,9 @@ class Killed(BaseException):
 
 @dataclass
 class Viewer:
-    """Keeps the newest stock it was told, by version; on dropChanged it fetches the drop."""
+    """Keeps the newest stock it was told, by one of the counters that say so; on dropChanged it fetches the drop."""
 
+    counter: Literal["version", "stockVersion"] = "version"
     stock: dict[int, tuple[int, int, list[dict[str, Any]] | None]] = field(default_factory=dict)
     states: dict[int, tuple[str, float]] = field(default_factory=dict)
     purchases: set[int] = field(default_factory=set)
@@ -36,18 +37,19 @@ class Viewer:
             self.purchases.add(data["purchaseId"])
         elif name == "dropChanged":
             self.to_fetch.add(drop)
-        elif data["version"] > self.stock.get(drop, (-1,))[0]:
-            self.stock[drop] = (data["version"], data["availableStock"], data.get("sizes"))
+        elif data[self.counter] > self.stock.get(drop, (-1,))[0]:
+            self.stock[drop] = (data[self.counter], data["availableStock"], data.get("sizes"))
 
     def fetch(self, drop: int) -> None:
         """What GET /api/drops/{id} answers, taken if it is not older than what is shown."""
         found = inventory.get_drop(drop)
         self.states[drop] = (found.state, float(found.price))
-        if found.version >= self.stock.get(drop, (-1,))[0]:
+        counted = found.version if self.counter == "version" else found.stock_version
+        if counted >= self.stock.get(drop, (-1,))[0]:
             named = [
                 {"size": size["size"], "availableStock": size["availableStock"]} for size in found.sizes if size["size"]
             ]
-            self.stock[drop] = (found.version, found.available_stock, named or None)
+            self.stock[drop] = (counted, found.available_stock, named or None)
 
     def catch_up(self) -> None:
         while self.to_fetch:
@@ -56,7 +58,7 @@ class Viewer:
 
 @dataclass
 class FlakyViewer(Viewer):
-    """Loses its connection, and gets what arrives late, twice and in any order."""
+    """Loses its connection, and gets what arrives late, twice and in any order. Counts as drop-client.js does."""
 
     connected: bool = True
     unread: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
@@ -79,7 +81,7 @@ class Wire:
     def reset(self) -> None:
         self.state: State | Outside = "up"
         self.steady = Viewer()
-        self.flaky = FlakyViewer()
+        self.flaky = FlakyViewer(counter="stockVersion")
         self.cached: dict[str, dict[str, Any]] = {}
         self.late: list[Message] = []
         self.published = 0
