@@ -6,6 +6,7 @@
 import pytest
 
 from tests.properties.run import run
+from tests.properties.soak import play
 from tests.properties.wire import Wire
 from tests.properties.world import world
 
@@ -26,3 +27,11 @@ def test_every_promise_holds_after_every_step_of_any_history(database, configure
     with world(database, configure, Wire()) as shared:
         run(shared, HISTORIES)
     assert set(shared.seen) >= REACHED, sorted(REACHED - set(shared.seen))
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("heavy")
+def test_a_round_of_the_soak_goes_through_a_real_channel(servers):
+    seen = play(servers, seed=5, real=True, histories=4)
+    assert seen["steps"] > 100
+    assert seen["messages"] > 10
