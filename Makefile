@@ -94,6 +94,7 @@ trials: $(STAMP)
 
 messages: $(STAMP)
 	@$(PY) -m tests.bench.messages
+
 bench-audit: $(STAMP)
 	@$(PY) -m tests.bench.audit $(ARGS)
 
