@@ -1,6 +1,6 @@
 # Needs Python 3.11 or newer, Node 18 or newer, make. Everything else is installed into this folder.
 # The work is done in dev/; HOLDFAST_PYTHON=/path/to/python chooses the interpreter.
-.PHONY: help dev demo test check chaos fuzz soak model mutants audit migrate smoke bench simulate bench-cold trials messages bench-audit deploy-vercel deploy-aws clean
+.PHONY: help dev demo test check chaos fuzz soak model mutants audit migrate smoke bench simulate bench-cold trials messages bench-audit lock deploy-vercel deploy-aws clean
 VENV := .venv
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
@@ -27,6 +27,7 @@ help:
 	@echo "make bench-audit    what an audit of a drop with 1,000,000 purchases costs"
 	@echo "make deploy-vercel  check, migrate and deploy to Vercel (ARGS=--dry-run to see the plan); docs/VERCEL.md"
 	@echo "make deploy-aws     check, migrate and deploy to AWS Lambda (ARGS=--dry-run to see the plan); docs/AWS.md"
+	@echo "make lock     after a change of pyproject.toml: every file to install, with its hash (ARGS='--upgrade-package NAME')"
 	@echo "make clean    drop the local data and everything installed"
 
 dev: $(STAMP)
@@ -104,8 +105,11 @@ deploy-vercel: $(STAMP)
 deploy-aws: $(STAMP)
 	@$(PY) -m dev.deploy_aws $(ARGS)
 
+lock: $(STAMP)
+	@$(PY) -m dev.lock $(ARGS)
+
 clean:
 	@sh dev/clean.sh
 
-$(STAMP): requirements.txt requirements-dev.txt requirements-lambda.txt dev/bootstrap.sh
+$(STAMP): requirements-dev.txt dev/bootstrap.sh
 	@sh dev/bootstrap.sh $(VENV)

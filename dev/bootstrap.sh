@@ -34,6 +34,6 @@ if ! { [ -x "$venv/bin/python" ] && is_new_enough "$venv/bin/python" && "$venv/b
 fi
 
 echo "==> Python packages of requirements-dev.txt"
-"$venv/bin/python" -m pip install -qq --disable-pip-version-check -r requirements-dev.txt ||
+"$venv/bin/python" -m pip install -qq --disable-pip-version-check --require-hashes -r requirements-dev.txt ||
     fail "the Python packages were not installed; see the message above, check the network, and run the same command again."
 touch "$venv/.installed"

@@ -20,11 +20,13 @@ from dev.processes import StackError, say
 ROOT = Path(__file__).resolve().parent.parent
 LOCAL = ROOT / ".local"
 VENV = LOCAL / "sam-venv"
-# cfn-lint checks against what CloudFormation knew when it was released.
-REQUIREMENTS = ("aws-sam-cli==1.170.0", "cfn-lint==1.58.0")
-INSTALL_SECONDS = 600.0
+# Every file has its hash in these; `make lock` writes them.
+REQUIREMENTS = ROOT / "dev" / "sam-requirements.txt"
 # What Lambda's own Python brings along.
-RUNTIME_REQUIREMENTS = ("awslambdaric==4.2.2", "boto3==1.44.5")
+RUNTIME_REQUIREMENTS = ROOT / "dev" / "lambda-runtime-requirements.txt"
+INSTALL_SECONDS = 600.0
+# Without looking for what else they need: the lists are complete.
+PIP = ("-m", "pip", "install", "-qq", "--require-hashes", "--no-deps")
 # Any: only deploying asks which.
 REGION = "us-east-1"
 
@@ -32,7 +34,7 @@ REGION = "us-east-1"
 def sam() -> Path:
     """The program; installs it at the first call, which takes two minutes. Raises StackError."""
     stamp = VENV / ".installed"
-    wanted = " ".join(REQUIREMENTS)
+    wanted = REQUIREMENTS.read_text()
     LOCAL.mkdir(exist_ok=True)
     with (LOCAL / "sam.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -40,7 +42,7 @@ def sam() -> Path:
             say("  pip: AWS SAM into .local/sam-venv")
             shutil.rmtree(VENV, ignore_errors=True)
             _run([sys.executable, "-m", "venv", str(VENV)])
-            _run([str(VENV / "bin" / "python"), "-m", "pip", "install", "-qq", *REQUIREMENTS])
+            _run([str(VENV / "bin" / "python"), *PIP, "-r", str(REQUIREMENTS)])
             stamp.write_text(wanted)
     return VENV / "bin" / "sam"
 
@@ -72,7 +74,7 @@ def emulator() -> Path | None:
 
 def runtime(python: str) -> Path:
     """A folder with what Lambda's own Python has beyond the standard library, for this interpreter."""
-    key = hashlib.sha256(" ".join([python, *RUNTIME_REQUIREMENTS]).encode()).hexdigest()[:12]
+    key = hashlib.sha256(python.encode() + RUNTIME_REQUIREMENTS.read_bytes()).hexdigest()[:12]
     folder = LOCAL / f"lambda-runtime-{key}"
     LOCAL.mkdir(exist_ok=True)
     with (LOCAL / "lambda-runtime.lock").open("w") as lock:
@@ -80,7 +82,7 @@ def runtime(python: str) -> Path:
         if not folder.exists():
             half_made = folder.with_suffix(".part")
             shutil.rmtree(half_made, ignore_errors=True)
-            _run([python, "-m", "pip", "install", "-qq", "--target", str(half_made), *RUNTIME_REQUIREMENTS])
+            _run([python, *PIP, "--target", str(half_made), "-r", str(RUNTIME_REQUIREMENTS)])
             half_made.rename(folder)
     return folder
 

@@ -8,17 +8,16 @@ import hashlib
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterable
 from pathlib import Path
+
+import uv
 
 from dev.npm import ROOT, require_node
 from dev.processes import StackError, say
 
 PACKAGE = ROOT / "dev" / "vercel"
 LOCAL = ROOT / ".local" / "vercel"
-# The CLI's Python builder installs with uv; Vercel's build image has one of its own.
-UV = "uv==0.13.9"
 # Vercel's default first. 3.11, which is enough for everything else here, does not build.
 PYTHONS = ("3.12", "3.13")
 INSTALL_SECONDS = 600.0
@@ -66,20 +65,17 @@ def command() -> Path:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if program.exists() and stamp.exists() and stamp.read_text() == _fingerprint():
             return program
-        say("  npm and pip: the Vercel CLI and uv into .local/vercel (once)")
+        say("  npm: the Vercel CLI into .local/vercel (once)")
         for name in ("package.json", "package-lock.json"):
             shutil.copy(PACKAGE / name, LOCAL / name)
         flags = ["--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier", "--loglevel=error"]
         _install(["npm", "ci", *flags])
-        shutil.rmtree(LOCAL / "uv", ignore_errors=True)
-        pip = [sys.executable, "-m", "pip", "install", "-qq", "--disable-pip-version-check", "--target"]
-        _install([*pip, str(LOCAL / "uv"), UV])
         stamp.write_text(_fingerprint())
     return program
 
 
 def _fingerprint() -> str:
-    return hashlib.sha256((PACKAGE / "package-lock.json").read_bytes() + UV.encode()).hexdigest()
+    return hashlib.sha256((PACKAGE / "package-lock.json").read_bytes()).hexdigest()
 
 
 def _install(line: list[str]) -> None:
@@ -89,8 +85,7 @@ def _install(line: list[str]) -> None:
 
 
 def copy_tracked(target: Path, leave_out: Iterable[str] = ()) -> None:
-    """What a deployment would upload: the tracked files as they are now. A build needs a clean folder: the CLI writes
-    pyproject.toml and uv.lock beside the sources, and trusts them the next time."""
+    """What a deployment would upload: the tracked files as they are now. A build writes beside the sources."""
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True)
     if listed.returncode != 0:
         raise StackError("git does not list the files of this folder; a build needs a clone, not an export.")
@@ -133,10 +128,11 @@ def run(
 
 
 def cli_environment(folder: Path, python: tuple[Path, str]) -> dict[str, str]:
-    """The machine's environment without its virtual environment, and first in PATH: this Python, and uv."""
+    """The machine's environment without its virtual environment, and first in PATH: this Python, and the uv that the
+    CLI's builder installs with."""
     programs = folder / ".vercel" / "programs"
     programs.mkdir(parents=True, exist_ok=True)
-    wanted = {f"python{python[1]}": python[0], "python3": python[0], "uv": LOCAL / "uv" / "bin" / "uv"}
+    wanted = {f"python{python[1]}": python[0], "python3": python[0], "uv": Path(uv.find_uv_bin())}
     for name, path in wanted.items():
         if not (programs / name).exists():
             (programs / name).symlink_to(path)

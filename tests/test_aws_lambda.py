@@ -2,7 +2,6 @@
 
 import json
 import os
-import subprocess
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,13 +10,11 @@ from typing import Any
 import psycopg
 import pytest
 
-from dev import sam
 from dev.ports import wait_until
 from tests.support.database import Database
-from tests.support.lambda_runtime import ROOT, Build, Functions, build, http_event, schedule_event
+from tests.support.lambda_runtime import Build, Functions, build, http_event, schedule_event
 from tests.support.servers import TEMPLATE, Servers
 from tests.support.subscriber import Subscriber
-from tests.support.template import load
 
 pytestmark = pytest.mark.xdist_group("lambda")
 
@@ -193,28 +190,6 @@ def test_a_request_carries_lambdas_id_unless_it_brought_one(shop: Shop) -> None:
     own = health.call("GET", "/api/health", headers={"X-Request-Id": "my-own-id"})
     assert own.headers["x-request-id"] == "my-own-id"
     assert {lambdas, "my-own-id"} <= {line["requestId"] for line in health.wait_for_log("http.request", 2)}
-
-
-@pytest.mark.parametrize("name", sorted(load(ROOT / "template.yaml").functions))
-def test_a_function_starts_without_what_it_may_never_need(built: Build, name: str) -> None:
-    properties = built.template.functions[name]
-    task = built.folder / properties["CodeUri"]
-    assert not any((task / package).exists() for package in ("boto3", "tests", "sql", "dev", "public", "pytest"))
-    assert (task / "lib" / "__pycache__").is_dir() and (task / "fastapi" / "__pycache__").is_dir(), (
-        "bytecode is shipped"
-    )
-    environment = built.template.environment(name, {}) | {"PYTHONPATH": f"{task}:{sam.runtime(built.python)}"}
-    code = "import lib.aws, sys; lib.aws.handler; print(*sys.modules)"
-    run = subprocess.run([built.python, "-c", code], cwd=task, env=environment, capture_output=True, text=True)
-    loaded = {module.partition(".")[0] for module in run.stdout.split()}
-    assert "mangum" in loaded, run.stderr
-    # boto3 takes 0.9 s; no secret is named here, and nothing was published.
-    assert loaded & {"boto3", "botocore", "pusher", "requests", "dev", "tests"} == set()
-
-
-def test_the_bundle_is_small(built: Build) -> None:
-    files = [path for path in (built.folder / "Drops").rglob("*") if path.is_file()]
-    assert sum(path.stat().st_size for path in files) < 60_000_000
 
 
 def test_what_a_sale_commits_is_published_before_its_reply_and_within_half_a_second(

@@ -190,9 +190,11 @@ def test_files_and_functions_are_short() -> None:
     assert (long_files, long_functions) == (set(), set())
 
 
-def test_no_pyproject_toml() -> None:
-    # One without [project] makes a Vercel build without any dependency, silently.
-    assert not (ROOT / "pyproject.toml").exists()
+def test_pyproject_toml_has_dependencies_and_a_lock_and_tools_have_files_of_their_own() -> None:
+    # Without [project], or without its dependencies, a Vercel build would have none, silently.
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    assert project["project"]["dependencies"] and (ROOT / "uv.lock").exists()
+    assert set(project["tool"]) == {"uv"}
     assert tomllib.loads((ROOT / "ruff.toml").read_text())["line-length"] == 120
 
 

@@ -10,16 +10,19 @@ import pytest
 
 from dev import vercel_cli
 from dev.npm import ROOT
+from dev.processes import StackError
 from tests.bench import cold
+from tests.support.leaks import CANARIES
+from tests.support.packages import canonical, runtime_packages
 from tests.support.vercel_build import MAX_BUNDLE_BYTES, Build, require_python, vercel_build
 
 __all__ = ["vercel_build"]  # a fixture
 pytestmark = pytest.mark.xdist_group("vercel")
 
 MODULES = {"docs", "drops", "health", "purchase", "realtime", "reservations", "reserve", "users", "admin", "cron/reap"}
-OURS = re.compile(r"(api|lib|scheduled)/([a-z_]+/)?\w+\.py|requirements\.txt|vercel\.json|package\.json")
+OURS = re.compile(r"(api|lib|scheduled)/([a-z_]+/)?\w+\.py|vercel\.json|package\.json")
 # What the builder itself writes beside the sources.
-WRITTEN_BY_BUILDER = {"vc__handler__python.py", "pyproject.toml", "uv.lock", ".python-version"}
+WRITTEN_BY_BUILDER = {"vc__handler__python.py", ".python-version"}
 
 
 def test_there_is_one_function_for_each_module_of_api_and_no_other(vercel_build: Build) -> None:
@@ -43,6 +46,36 @@ def test_each_function_has_what_it_needs_and_nothing_else(vercel_build: Build, n
     assert {f"api/{name}.py", "lib/http.py", "lib/db.py"} <= own
     assert [path for path in own if not OURS.fullmatch(path)] == []
     assert sum(files.values()) <= MAX_BUNDLE_BYTES, vercel_build.sizes(f"api/{name}").most_common(10)
+
+
+def test_a_function_has_the_locked_packages_and_what_the_builder_adds(vercel_build: Build) -> None:
+    infos = {path.split("/")[1] for path in vercel_build.files("api/reserve") if ".dist-info/" in path}
+    found = dict(info.removesuffix(".dist-info").split("-") for info in infos)
+    found = {canonical(name): version for name, version in found.items()}
+    assert found.keys() - runtime_packages().keys() == {"pip", "vercel-runtime"}
+    assert {name: found.get(name) for name in runtime_packages()} == runtime_packages()
+
+
+def test_a_package_that_is_not_the_locked_one_is_not_deployed(tmp_path: Path) -> None:
+    vercel_cli.copy_tracked(tmp_path, leave_out=("tests/", "docs/", "sql/"))
+    lock = (tmp_path / "uv.lock").read_text()
+    tampered = re.sub(r'(fastapi-[\w.-]+\.whl", hash = "sha256:)[0-9a-f]{8}', r"\g<1>00000000", lock)
+    assert tampered != lock
+    (tmp_path / "uv.lock").write_text(tampered)
+    with pytest.raises(StackError, match="Hash mismatch for `fastapi"):
+        vercel_cli.build(tmp_path, require_python())
+
+
+def test_no_secret_of_the_builder_is_deployed(vercel_build: Build) -> None:
+    """The build had them in its environment and in files beside the sources."""
+    deployed = {str(file): file for file in vercel_build.output.rglob("*") if file.is_file()}
+    for name in vercel_build.functions():
+        deployed |= vercel_build.paths(name)
+    assert {"api/reserve.py", "lib/settings.py"} <= deployed.keys()
+    assert [path for path in deployed if Path(path).name.startswith(".env")] == []
+    for path, file in deployed.items():
+        content = file.read_bytes()
+        assert [name for name, value in CANARIES.items() if value.encode() in content] == [], path
 
 
 @pytest.mark.parametrize("name", sorted(MODULES))

@@ -50,7 +50,7 @@ def test_pages_have_their_headers_and_sources_are_not_served(target: Target) -> 
     assert "frame-ancestors 'none'" in page.headers["content-security-policy"]
     assert page.headers["x-content-type-options"] == "nosniff"
     assert target.client.get("/vendor/pusher.min.js").status_code == 200
-    for path in ("/lib/db.py", "/sql/functions.sql", "/vercel.json", "/requirements.txt", "/index.html.py"):
+    for path in ("/lib/db.py", "/sql/functions.sql", "/vercel.json", "/pyproject.toml", "/uv.lock", "/index.html.py"):
         assert target.client.get(path).status_code == 404, path
     assert target.client.post("/api/reserve.py").headers["location"] == "/api/reserve"
 

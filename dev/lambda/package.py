@@ -43,9 +43,9 @@ def interpreter() -> str | None:
 
 def dependencies(arch: str) -> Path:
     """A folder with the installed packages, made at the first call for these requirements."""
-    wanted = [(ROOT / name).read_bytes() for name in ("requirements.txt", "requirements-lambda.txt")]
+    wanted = (ROOT / "requirements-lambda.txt").read_bytes()
     python = interpreter()
-    key = hashlib.sha256(b"\0".join([*wanted, arch.encode(), PYTHON_VERSION.encode(), (python or "").encode()]))
+    key = hashlib.sha256(b"\0".join([wanted, arch.encode(), PYTHON_VERSION.encode(), (python or "").encode()]))
     folder = CACHE / key.hexdigest()[:16]
     if not folder.exists():
         half_made = folder.with_suffix(".part")
@@ -62,6 +62,7 @@ def _install(folder: Path, arch: str) -> None:
         [
             *(sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-warn-conflicts"),
             "--no-compile",
+            "--require-hashes",
             *("--only-binary=:all:", "--implementation=cp", f"--python-version={PYTHON_VERSION}", *platforms),
             *("--target", str(folder), "--requirement", str(ROOT / "requirements-lambda.txt")),
         ],

@@ -30,7 +30,7 @@ from tests.support.template import Template, load
 ROOT = sam.ROOT
 BUILD = ROOT / ".local" / "lambda-build"
 SHIPPED = ("api", "lib", "scheduled", "dev/lambda")
-FILES = ("template.yaml", "requirements.txt", "requirements-lambda.txt")
+FILES = ("template.yaml", "requirements-lambda.txt")
 INVOKE = "/2015-03-31/functions/function/invocations"
 JSON = {"content-type": "application/json"}
 

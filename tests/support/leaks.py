@@ -10,6 +10,11 @@ _SECRET_NAMES = re.compile(r".*(_TOKEN|_SECRET)")
 _URL_NAMES = re.compile(r"DATABASE_URL(_UNPOOLED)?")
 # Not secret by a name, but made of secrets: a signed request to the channel, the database's whole address.
 _PATTERNS = {"a signed URL": re.compile(r"auth_signature"), "a database's URL": re.compile(r"postgres(ql)?://")}
+# What a developer's or a builder's environment may hold, and nothing that is deployed: builds in tests have them.
+CANARIES = {
+    name: f"canary-{name.lower()}-3f9a1c"
+    for name in ("ADMIN_TOKEN", "CRON_SECRET", "PUSHER_SECRET", "DATABASE_URL", "AUTH_JWT_SECRET")
+}
 
 
 def secrets_of(environment: Mapping[str, str]) -> dict[str, str]:

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from dev import vercel_cli
+from tests.support.leaks import CANARIES
 
 MISSING = (
     "Vercel's builder needs Python 3.12 or 3.13, and this machine has neither (in PATH, of pyenv, or as "
@@ -58,13 +59,17 @@ class Build:
         config: dict[str, Any] = json.loads((self.functions()[name] / ".vc-config.json").read_text())
         return config
 
-    def files(self, name: str) -> dict[str, int]:
-        """{path in the function: bytes} of everything that is uploaded with it."""
+    def paths(self, name: str) -> dict[str, Path]:
+        """{path in the function: file} of everything that is uploaded with it."""
         own = self.functions()[name]
-        sizes = {str(f.relative_to(own)): f.stat().st_size for f in own.rglob("*") if f.is_file()}
-        del sizes[".vc-config.json"]
+        found = {str(f.relative_to(own)): f for f in own.rglob("*") if f.is_file()}
+        del found[".vc-config.json"]
         mapped = self.function_config(name).get("filePathMap", {})
-        return {**sizes, **{path: (self.folder / source).stat().st_size for path, source in mapped.items()}}
+        return {**found, **{path: self.folder / source for path, source in mapped.items()}}
+
+    def files(self, name: str) -> dict[str, int]:
+        """{path in the function: bytes}"""
+        return {path: file.stat().st_size for path, file in self.paths(name).items()}
 
     def sizes(self, name: str) -> Counter[str]:
         """Bytes by package, and by folder for what is ours."""
@@ -93,7 +98,9 @@ def shared_build() -> Build:
     python = require_python()
     folder = Path(tempfile.mkdtemp(prefix="holdfast-vercel-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return make_build(folder, python)
+    for name in (".env", ".env.local", ".env.production"):
+        (folder / name).write_text("".join(f"{name}={value}\n" for name, value in CANARIES.items()))
+    return make_build(folder, python, **CANARIES)
 
 
 @pytest.fixture(scope="module")
