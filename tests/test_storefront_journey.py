@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
 from lib import events, inventory
 from tests.support.browser import PHONE, browser, open_window
@@ -14,6 +14,9 @@ __all__ = ["browser", "open_window"]
 pytestmark = pytest.mark.xdist_group("browser")
 
 MOST_SHIFT = 0.01  # a tenth of what counts as good
+# Two frames on: a shift is counted in the frame after it.
+PAINTED = """new Promise((done) => new PerformanceObserver(() => requestAnimationFrame(() => requestAnimationFrame(done)))
+  .observe({ type: 'paint', buffered: true }))"""
 
 
 def test_the_whole_way_on_a_phone_and_nothing_moves_by_itself(channel, database, make_drop, make_users, open_window):
@@ -42,6 +45,24 @@ def test_the_whole_way_on_a_phone_and_nothing_moves_by_itself(channel, database,
     shift, what = layout_shift(window.page)
     assert shift <= MOST_SHIFT, what
     assert database.stock(drop, "8") == (2, 0, 1)
+
+
+@pytest.mark.parametrize("is_drop", [True, False], ids=["drop", "list"])
+def test_nothing_moves_while_scripts_and_stock_come_slowly(channel, make_drop, make_users, open_window, is_drop):
+    """As on a phone with a weak signal: the page is painted long before its modules, and these before the stock."""
+    drop, (ann,) = make_drop(), make_users(1)
+    window = open_window(ann, go=False, drop=drop if is_drop else None, viewport=PHONE)
+    watch_shifts(window.page)
+    for address in ("**/app.js", "**/api/drops*", "**/api/drops/*"):
+        window.page.route(address, _late)
+    window.open().card(drop).expect_armed()
+    shift, what = layout_shift(window.page)
+    assert shift <= MOST_SHIFT, what
+
+
+def _late(route: Route) -> None:
+    route.request.frame.evaluate(PAINTED)
+    route.continue_()
 
 
 @pytest.mark.parametrize("viewport", [PHONE, {"width": 1440, "height": 900}], ids=["phone", "desktop"])

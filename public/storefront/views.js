@@ -163,8 +163,7 @@ export function createViews(shop) {
 
   function route() {
     focus = idInAddress();
-    document.body.dataset.view = focus === null ? 'list' : 'drop';
-    for (const each of document.querySelectorAll('[data-only]')) each.hidden = each.dataset.only !== document.body.dataset.view;
+    document.documentElement.dataset.view = focus === null ? 'list' : 'drop'; // at the start view.js has said so already
     say('');
     if (focus !== null) follow(focus);
     else if (!listStarted) {
