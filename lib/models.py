@@ -6,7 +6,6 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from lib.fields import DropStatus, Money, UtcTime
-from lib.records import Audit as AuditRecord
 from lib.records import Drop as DropRecord
 from lib.records import Hold, HoldLeft
 from lib.records import Purchase as PurchaseRecord
@@ -232,33 +231,6 @@ class Health(Wire):
     commit: str
     error: str | None = None
     code: str | None = None
-
-
-class Finding(Wire):
-    """What is wrong in one row: the rule that it breaks, and what is there."""
-
-    rule: str
-    table: str
-    id: str
-    detail: str
-
-
-class DropAudit(Wire):
-    drop_id: int
-    ok: bool
-    findings: list[Finding]
-    audited_at: UtcTime
-    ms: float
-
-    @classmethod
-    def of(cls, drop_id: int, audit: AuditRecord) -> Self:
-        return cls(
-            drop_id=drop_id,
-            ok=not audit.findings,
-            findings=[Finding.model_validate(found) for found in audit.findings],
-            audited_at=audit.audited_at,
-            ms=round(audit.took_ms, 1),
-        )
 
 
 class Sweep(Wire):

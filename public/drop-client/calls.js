@@ -28,7 +28,7 @@ const FIRST_DELAY_MS = 250;
 const LONGEST_DELAY_MS = 4000;
 /** A buyer who taps at the very start may be ahead of the server by a network's delay: wait this little for them. */
 const EARLY_TAP_SECONDS = 2;
-const PASSING = new Set(['network', 'busy', 'database_unavailable', 'bad_gateway']);
+const PASSING = new Set(['network', 'busy', 'database_unavailable', 'issuer_unavailable', 'bad_gateway']);
 
 /** A request that was refused or did not get through. `code` is the API's, or `network` or `bad_gateway`. */
 export class DropError extends Error {

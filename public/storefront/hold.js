@@ -80,7 +80,7 @@ export function createHold({ client, session, who, dropId, onChange }) {
     if (!user || state.phase !== 'none') return;
     become({ phase: 'asking' });
     try {
-      const { reservation, replayed } = await client.reserve(dropId, { userId: user.id, ...(size ? { size } : {}) });
+      const { reservation, replayed } = await client.reserve(dropId, { ...session.claim(user), ...(size ? { size } : {}) });
       tappedAt = performance.now();
       hold(reservation);
       if (size) session.size = size;
@@ -97,7 +97,7 @@ export function createHold({ client, session, who, dropId, onChange }) {
     if (state.phase !== 'held' || !isSettled()) return;
     become({ phase: 'buying' });
     try {
-      const { purchase: receipt } = await client.purchase(state.hold.reservationId, { userId: session.user.id });
+      const { purchase: receipt } = await client.purchase(state.hold.reservationId, session.claim());
       keep({ ...state.hold, receipt }, { phase: 'bought' });
       announce('Bought. It is yours.');
     } catch (error) {
@@ -109,7 +109,7 @@ export function createHold({ client, session, who, dropId, onChange }) {
     if (state.phase !== 'held') return;
     become({ phase: 'buying' });
     try {
-      await client.release(state.hold.reservationId, { userId: session.user.id });
+      await client.release(state.hold.reservationId, session.claim());
       keep(null, { phase: 'none', message: 'Released. It is back on sale.' });
     } catch (error) {
       await settle(error);
@@ -127,7 +127,7 @@ export function createHold({ client, session, who, dropId, onChange }) {
     if (state.phase === 'none' && known.expiresAt > client.serverNow()) become({ phase: 'held', hold: known });
     const { user } = session;
     try {
-      const { reservation } = await client.reservation(known.reservationId, { userId: user.id });
+      const { reservation } = await client.reservation(known.reservationId, session.claim(user));
       if (session.user?.id === user.id) await take(reservation, user);
     } catch (error) {
       // Out of reach, the hold may still be good: its deadline decides.
@@ -142,7 +142,7 @@ export function createHold({ client, session, who, dropId, onChange }) {
     else if (reservation.status !== 'PURCHASED') keep(null, { phase: 'none' });
     else {
       // It is bought: asking again buys nothing and gives the receipt once more.
-      const again = await client.purchase(reservation.id, { userId: user.id }).catch(() => ({}));
+      const again = await client.purchase(reservation.id, session.claim(user)).catch(() => ({}));
       keep({ ...holdOf(reservation), receipt: again.purchase ?? {} }, { phase: 'bought' });
     }
   }

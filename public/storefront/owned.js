@@ -10,7 +10,7 @@ const EVERY_MS = 5000;
  */
 export function createFinder({ client, session }, cardsById) {
   let timer = null;
-  let asked = { userId: 0, at: -Infinity, ids: '' };
+  let asked = { userId: null, at: -Infinity, ids: '' };
 
   async function look() {
     const { user } = session;
@@ -20,7 +20,7 @@ export function createFinder({ client, session }, cardsById) {
     if (!user || ids.length === 0 || isRepeated) return;
     asked = { userId: user.id, at: performance.now(), ids: key };
     // Where it cannot be asked, a tap on the button finds the hold: reserving again gives the same one.
-    const { reservations } = await client.reservations(ids, { userId: user.id }).catch(() => ({ reservations: [] }));
+    const { reservations } = await client.reservations(ids, session.claim(user)).catch(() => ({ reservations: [] }));
     if (session.user?.id !== user.id) return;
     for (const reservation of reservations) cardsById().get(reservation.dropId)?.hold.adopt(reservation);
   }

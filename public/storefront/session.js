@@ -1,6 +1,7 @@
 /**
  * Who is shopping in this window, which holds they have and which size they take. Kept in localStorage, so that a reload or
- * another tab finds them; `?user=ID` makes this window somebody else, for demonstrations with two windows.
+ * another tab finds them; `?user=ID` makes this window somebody else, for demonstrations with two windows. Where buyers sign
+ * in with a provider (identity.js), that one remembers who it is.
  */
 
 const USER = 'holdfast.user';
@@ -28,14 +29,15 @@ function fromAddress() {
   return Number.isSafeInteger(id) && id > 0 ? { id, username: `Shopper ${id}` } : null;
 }
 
-export function createSession() {
-  const fixed = fromAddress();
-  let user = fixed ?? read(USER);
+/** @param {boolean} isTrusted whether the shop believes what a page says of who it is: no provider signs buyers in */
+export function createSession(isTrusted) {
+  const fixed = isTrusted ? fromAddress() : null;
+  let user = isTrusted ? fixed ?? read(USER) : null;
   const listeners = new Set();
   const tell = () => listeners.forEach((callback) => callback());
 
   window.addEventListener('storage', (event) => {
-    if (!fixed && event.key === USER) user = read(USER);
+    if (isTrusted && !fixed && event.key === USER) user = read(USER);
     if (event.key === USER || (user && event.key === holdsKey(user.id))) tell();
   });
 
@@ -43,10 +45,12 @@ export function createSession() {
     get user() {
       return user;
     },
-    /** @param {{id: number, username: string}|null} next null: the shop does not know them any more */
+    /** What a request says of who asks. @param {{id: number|string}} who */
+    claim: (who = user) => (isTrusted ? { userId: who.id } : {}),
+    /** @param {{id: number|string, username: string}|null} next null: the shop does not know them any more, or they signed out */
     setUser(next) {
       user = next;
-      if (!fixed) write(USER, next);
+      if (isTrusted && !fixed) write(USER, next);
       tell();
     },
     /** The name of a `?user=` as the server has it. */

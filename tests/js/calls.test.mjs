@@ -38,6 +38,11 @@ test('busy is repeated after Retry-After, with growing waits without one', async
   assert.deepEqual(slept, [1000, 500, 1000]);
 });
 
+test('an issuer that is out of reach for a moment is no refusal', async () => {
+  const { calls } = callsWith(problem(503, 'issuer_unavailable', { 'Retry-After': '2' }), reply(201, { message: 'Reserved' }));
+  assert.equal((await calls.persist('POST', '/api/reserve/1', {})).message, 'Reserved');
+});
+
 test('a refusal is told at once, with code, status and detail', async () => {
   const { calls, shop } = callsWith(problem(409, 'sold_out'));
   await assert.rejects(calls.persist('POST', '/api/reserve/1', {}), (error) => {

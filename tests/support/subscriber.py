@@ -1,19 +1,16 @@
 """A real pusher-js client in a Node process, as the tests see it."""
 
-import json
-import subprocess
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
-from dev.npm import require_node
+from tests.support.node_program import NodeProgram
 
 SCRIPT = Path(__file__).with_name("subscriber.mjs")
 
 
-class Subscriber:
+class Subscriber(NodeProgram):
     """Subscribed to `channels` from the moment the constructor returns; collects what arrives, in order.
 
     Each event is {at (Unix seconds), channel, event, data}; pusher's own events have names with `pusher:`.
@@ -21,16 +18,9 @@ class Subscriber:
 
     def __init__(self, pusher_env: dict[str, str], *channels: str) -> None:
         self.events: list[dict[str, Any]] = []
-        self._changed = threading.Condition()
-        arguments = [pusher_env["PUSHER_KEY"], pusher_env["PUSHER_HOST"], pusher_env["PUSHER_PORT"], *channels]
-        self._process = subprocess.Popen(
-            [require_node(), str(SCRIPT), *arguments],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
+        super().__init__(
+            SCRIPT, pusher_env["PUSHER_KEY"], pusher_env["PUSHER_HOST"], pusher_env["PUSHER_PORT"], *channels
         )
-        self._thread = threading.Thread(target=self._read, daemon=True)
-        self._thread.start()
         self._wait_until_subscribed(channels)
 
     def subscribe(self, *channels: str) -> None:
@@ -47,12 +37,8 @@ class Subscriber:
                 20,
             )
 
-    def _read(self) -> None:
-        assert self._process.stdout is not None
-        for line in self._process.stdout:
-            with self._changed:
-                self.events.append(json.loads(line))
-                self._changed.notify_all()
+    def _take(self, line: dict[str, Any]) -> None:
+        self.events.append(line)
 
     def named(self, name: str) -> list[dict[str, Any]]:
         """The data of all events of this name so far."""
@@ -71,20 +57,3 @@ class Subscriber:
                 seen = len(self.events)
                 if not self._changed.wait(give_up - time.monotonic()):
                     raise TimeoutError(f"no such event; got {self.events}")
-
-    def close(self) -> None:
-        assert self._process.stdin is not None and self._process.stdout is not None
-        self._process.stdin.close()
-        try:
-            self._process.wait(5)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        self._thread.join(5)
-        self._process.stdout.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()

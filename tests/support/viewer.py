@@ -2,39 +2,25 @@
 
 import json
 import signal
-import subprocess
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
-from dev.npm import require_node
+from tests.support.node_program import NodeProgram
 
 SCRIPT = Path(__file__).with_name("viewer.mjs")
 
 
-class Viewer:
+class Viewer(NodeProgram):
     """Watches one drop through the HTTP API and the channel that it names."""
 
     def __init__(self, api: str, drop_id: int, **timing_ms: int) -> None:
         self._lines: list[tuple[float, dict[str, Any]]] = []
-        self._changed = threading.Condition()
-        self._process = subprocess.Popen(
-            [require_node(), str(SCRIPT), api, str(drop_id), json.dumps(timing_ms)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        self._thread = threading.Thread(target=self._read, daemon=True)
-        self._thread.start()
+        super().__init__(SCRIPT, api, str(drop_id), json.dumps(timing_ms))
 
-    def _read(self) -> None:
-        assert self._process.stdout is not None
-        for line in self._process.stdout:
-            with self._changed:
-                self._lines.append((time.monotonic(), json.loads(line)))
-                self._changed.notify_all()
+    def _take(self, line: dict[str, Any]) -> None:
+        self._lines.append((time.monotonic(), line))
 
     def states(self) -> list[str]:
         with self._changed:
@@ -72,20 +58,3 @@ class Viewer:
 
     def thaw(self) -> None:
         self._process.send_signal(signal.SIGCONT)
-
-    def close(self) -> None:
-        assert self._process.stdin is not None and self._process.stdout is not None
-        self._process.stdin.close()
-        try:
-            self._process.wait(5)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        self._thread.join(5)
-        self._process.stdout.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
