@@ -121,6 +121,12 @@ def forget_keys() -> None:
     db.execute("select forget_keys()")
 
 
+def forget_reservations(days: int, limit: int) -> int | None:
+    """Delete some reservations that ended without a purchase that long ago; how many, None if there are no more now."""
+    deleted: int | None = db.fetch_json("select to_json(forget_reservations($1, $2))", days, limit)
+    return deleted
+
+
 def create_drop(
     *,
     name: str,

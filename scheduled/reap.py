@@ -20,6 +20,8 @@ MAX_AUDITS = 20
 AUDIT_SHARE = 20
 # How often events are delivered while batch after batch is due.
 TELL_SECONDS = 0.5
+# What one sweep spends on old reservations at most: 1 s a minute deletes millions a day.
+RETENTION_SECONDS = 1.0
 
 
 def sweep(budget_seconds: float | None = None) -> Sweep:
@@ -41,6 +43,7 @@ def _sweep_until(until: float) -> Sweep:
     next_due_at: datetime | None = None
     next_audit = 0.0
     inventory.forget_keys()
+    _forget_reservations(min(until, time.monotonic() + RETENTION_SECONDS))
     tells_at = 0.0
     while True:
         swept = inventory.expire_due(settings().sweep_batch)
@@ -76,6 +79,14 @@ def _audit(drops: int) -> float:
         trace.log("audit.failed", level=logging.WARNING, code=error.code)
     took = time.monotonic() - began
     return began + took * AUDIT_SHARE
+
+
+def _forget_reservations(until: float) -> None:
+    """Batch after batch, once at least; what is left is for the next sweep."""
+    days = settings().retention_days
+    while days is not None and inventory.forget_reservations(days, settings().sweep_batch) is not None:
+        if time.monotonic() >= until:
+            break
 
 
 def _pause_seconds(swept: Swept) -> float:
