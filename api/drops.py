@@ -69,7 +69,7 @@ def create_drop(body: CreateDropRequest, tasks: BackgroundTasks, idempotency_key
         idempotency_key=idempotency_key,
         request_hash=_hash(body.model_dump_json()),
     )
-    tasks.add_task(events.deliver)
+    tasks.add_task(events.deliver_later)
     answer = DropCreated(message="Drop created", drop=Drop.of(inventory.get_drop(drop_id)))
     return json_response(answer, 201, REPLAYED if replayed else None, tasks)
 
@@ -83,7 +83,7 @@ def create_drop(body: CreateDropRequest, tasks: BackgroundTasks, idempotency_key
 def update_drop(drop_id: PathId, body: UpdateDropRequest, tasks: BackgroundTasks) -> Response:
     """Change a drop, pause it, open it again or cancel it. Live holds remain good, unless it is cancelled."""
     drop = inventory.update_drop(drop_id, body.changes())
-    tasks.add_task(events.deliver)
+    tasks.add_task(events.deliver_later)
     return json_response(DropResponse(drop=Drop.of(drop)), tasks=tasks)
 
 
@@ -108,7 +108,7 @@ def restock(
     drop, replayed = inventory.restock(
         drop_id, body.quantity, body.size, idempotency_key=idempotency_key, request_hash=_hash(f"{drop_id} {body!r}")
     )
-    tasks.add_task(events.deliver)
+    tasks.add_task(events.deliver_later)
     return json_response(DropResponse(drop=Drop.of(drop)), 200, REPLAYED if replayed else None, tasks)
 
 

@@ -33,7 +33,7 @@ app = make_app()
 def purchase(reservation_id: PathId, body: BuyerRequest, buyer: Buyer, tasks: BackgroundTasks) -> Response:
     """Buy the unit that the caller holds, once, until the hold's deadline."""
     bought = inventory.purchase(reservation_id, buyer.user_id(body.user_id))
-    tasks.add_task(events.deliver)
+    tasks.add_task(events.deliver_later)
     if bought.replayed:
         return json_response(PurchaseResponse.of(bought), 200, REPLAYED, tasks)
     return json_response(PurchaseResponse.of(bought), 201, tasks=tasks)

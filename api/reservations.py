@@ -60,6 +60,6 @@ def release(
     """Give the unit back before the deadline. userId comes in the body, or in the query for clients that send none."""
     claimed = body.user_id if body is not None and body.user_id is not None else user_id
     hold = inventory.release(reservation_id, buyer.user_id(claimed))
-    tasks.add_task(events.deliver)
+    tasks.add_task(events.deliver_later)
     headers = REPLAYED if hold.replayed else None
     return json_response(ReservationResponse(reservation=Reservation.of(hold)), 200, headers, tasks)

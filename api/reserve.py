@@ -38,7 +38,7 @@ app = make_app()
 def reserve(drop_id: PathId, body: ReserveRequest, buyer: Buyer, tasks: BackgroundTasks) -> Response:
     """Hold one unit for the drop's holdSeconds. Who already holds one gets that one again."""
     hold = inventory.reserve(drop_id, buyer.user_id(body.user_id), body.size)
-    tasks.add_task(events.deliver)
+    tasks.add_task(events.deliver_later)
     if hold.replayed:
         return json_response(ReserveResponse.of(hold), 200, REPLAYED, tasks)
     return json_response(ReserveResponse.of(hold), 201, tasks=tasks)

@@ -5,6 +5,7 @@ threads that keep the pool, no test queries, no session state, no prepared state
 the connection used last is used first and the others age out. Every call has the request's time limit; nothing hangs.
 """
 
+import json
 import math
 import re
 import select
@@ -12,17 +13,19 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from decimal import Decimal
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
 import psycopg
+from psycopg import generators
 from psycopg.abc import PQGen
-from psycopg.pq import TransactionStatus
+from psycopg.pq import ExecStatus, TransactionStatus
 from psycopg.rows import class_row
 
 from lib.errors import Busy, DatabaseUnavailable, NotConfigured
 from lib.settings import settings
-from lib.trace import current
+from lib.trace import count_retry, current
 
 T = TypeVar("T")
 RV = TypeVar("RV")
@@ -32,7 +35,7 @@ MAX_IDLE_SECONDS = 240.0
 # libpq takes whole seconds and no less than two; the pool's own time limit is finer.
 CONNECT_TIMEOUT_SECONDS = 2
 # Not to be repeated at once: the server is there but had no place or no lock in time. Our functions cannot deadlock
-# among themselves; one can with a deployment that replaces a view, and Postgres undoes it whole.
+# among themselves; one can with a deployment that replaces a view.
 _BUSY = (
     psycopg.errors.LockNotAvailable,
     psycopg.errors.QueryCanceled,
@@ -44,12 +47,8 @@ _REFUSED = re.compile(r"authentication failed|no such user|role \"[^\"]*\" (does
 _REFUSED_STATES = ("28P01", "28000")
 
 
-def _nothing_new() -> bool:
-    return False
-
-
-# Called when the database refuses the credentials: whether there are others by now, so that trying again makes sense.
-on_authentication_failure: Callable[[], bool] = _nothing_new
+# Called when the database refuses the credentials: whether there are others by now. bool() is False.
+on_authentication_failure: Callable[[], bool] = bool
 
 
 class TimeLimitedConnection(psycopg.Connection[Any]):
@@ -80,8 +79,7 @@ class Pool:
         if not self._slots.acquire(timeout=max(0.0, deadline - time.monotonic())):
             raise Busy
         try:
-            # Without time left a call would only break a good connection, or start one that nobody waits for.
-            if time.monotonic() >= deadline:
+            if time.monotonic() >= deadline:  # a call would only break a good connection
                 raise Busy
             warm = None if fresh else self._take()
             connection = warm or self._connect(deadline)
@@ -94,21 +92,20 @@ class Pool:
             self._slots.release()
 
     def close(self) -> None:
-        """Close what is idle, and later what is lent: before a snapshot, and when tests move to another database."""
+        """Close what is idle, and later what is lent: before a snapshot, and when tests change databases."""
         self._is_closed = True
         while self._idle:
             self._idle.pop()[0].close()
 
     def _take(self) -> TimeLimitedConnection | None:
-        while self._idle:
+        while True:
             try:
                 connection, idle_since = self._idle.pop()
-            except IndexError:  # another thread took the last one
+            except IndexError:
                 return None
             if time.monotonic() - idle_since < MAX_IDLE_SECONDS and not _is_dead(connection):
                 return connection
             connection.close()
-        return None
 
     def _give_back(self, connection: TimeLimitedConnection) -> None:
         if self._is_closed or connection.closed or connection.info.transaction_status != TransactionStatus.IDLE:
@@ -207,7 +204,12 @@ def fetch_all(row: type[T], query: str, params: dict[str, Any] | None = None, se
     A call that dies on a connection that was idle before is repeated once on a fresh one: every statement here may
     run twice with the effect of once. Raises Busy and DatabaseUnavailable.
     """
-    return _call(lambda connection: _fetch(connection, row, query, params), seconds)
+
+    def fetch(connection: TimeLimitedConnection) -> list[T]:
+        with connection.cursor(row_factory=class_row(row)) as cursor:
+            return cursor.execute(query, params).fetchall()
+
+    return _call(fetch, seconds)
 
 
 def fetch_one(row: type[T], query: str, params: dict[str, Any] | None = None, seconds: float | None = None) -> T:
@@ -216,14 +218,26 @@ def fetch_one(row: type[T], query: str, params: dict[str, Any] | None = None, se
     return result
 
 
+def fetch_json(query: str, *params: object) -> Any:
+    """The JSON value of a statement with $1, $2, ... that gives one, or None: the shortest way, for what crowds call.
+
+    A cursor, its copy of the query and a converter for each column take longer than the call itself.
+    """
+    sent = [None if value is None else str(value).encode() for value in params]
+
+    def fetch(connection: TimeLimitedConnection) -> bytes:
+        connection.pgconn.send_query_params(query.encode(), sent)
+        result = connection.wait(generators.execute(connection.pgconn))[-1]
+        if result.status != ExecStatus.TUPLES_OK:
+            raise psycopg.errors.error_from_result(result)
+        return result.get_value(0, 0) or b"null"
+
+    return json.loads(_call(fetch), parse_float=Decimal)
+
+
 def execute(query: str, params: dict[str, Any] | None = None) -> None:
     """The same for a statement whose result nobody reads."""
     _call(lambda connection: connection.execute(query, params) and None)
-
-
-def _fetch(connection: TimeLimitedConnection, row: type[T], query: str, params: dict[str, Any] | None) -> list[T]:
-    with connection.cursor(row_factory=class_row(row)) as cursor:
-        return cursor.execute(query, params).fetchall()
 
 
 def _call(run: Callable[[TimeLimitedConnection], T], seconds: float | None = None) -> T:
@@ -242,7 +256,7 @@ def _repeated_if_stale(run: Callable[[TimeLimitedConnection], T], limit: float) 
     try:
         return _once(run, limit, fresh=False)
     except _StaleConnection:
-        _count_retry()
+        count_retry()
         return _once(run, limit, fresh=True)
 
 
@@ -254,16 +268,10 @@ def _with_new_credentials(call: Callable[[], T]) -> T:
         except _CredentialsRefused:
             if not on_authentication_failure():
                 raise
-            _count_retry()
+            count_retry()
             return call()
     except _CredentialsRefused as refused:
         raise DatabaseUnavailable from refused.__cause__
-
-
-def _count_retry() -> None:
-    trace = current.get()
-    if trace is not None:
-        trace.retries += 1
 
 
 class _CredentialsRefused(Exception):

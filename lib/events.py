@@ -10,6 +10,8 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
+from starlette.concurrency import run_in_threadpool
+
 from lib import db, realtime, trace
 from lib.errors import Unavailable
 from lib.realtime import BATCH_SIZE, Message
@@ -69,12 +71,17 @@ class Courier:
         self._until = 0.0
         self._runs_until = 0.0
 
+    def leave_word(self, budget_seconds: float) -> bool:
+        """Ask for what waits now to be delivered; whether somebody is at it who will see to that."""
+        self._until = max(self._until, time.monotonic() + budget_seconds)
+        self._wanted.set()
+        return self._running.locked() and not self._ends_before(budget_seconds)
+
     def deliver(self, budget_seconds: float) -> int:
         """Publish until nothing waits, the budget is spent or the channel fails; the number of events published."""
         published = 0
         hard_limit = time.monotonic() + MAX_RUN_SECONDS
-        self._until = max(self._until, time.monotonic() + budget_seconds)
-        self._wanted.set()
+        self.leave_word(budget_seconds)
         # Looked at again after the lock is free: word left before that is not lost.
         while self._wanted.is_set() and time.monotonic() < hard_limit and self._take_turn(budget_seconds, hard_limit):
             try:
@@ -88,12 +95,15 @@ class Courier:
         """Whether it is the caller's turn: nobody delivers, or who does must end soon and nobody else takes over."""
         if self._running.acquire(blocking=False):
             return True
-        if self._runs_until > time.monotonic() + budget_seconds or not self._successor.acquire(blocking=False):
+        if not self._ends_before(budget_seconds) or not self._successor.acquire(blocking=False):
             return False
         try:
             return self._running.acquire(timeout=max(0.0, hard_limit - time.monotonic()))
         finally:
             self._successor.release()
+
+    def _ends_before(self, budget_seconds: float) -> bool:
+        return self._runs_until <= time.monotonic() + budget_seconds
 
     def _drain(self, hard_limit: float) -> int:
         published = 0
@@ -180,11 +190,21 @@ def _batches(events: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
 _courier = Courier()
 
 
+def _budget_seconds() -> float:
+    s = settings()
+    return (s.lambda_delivery_budget_ms if s.on_lambda else s.delivery_budget_ms) / 1000
+
+
+async def deliver_later() -> None:
+    """What a request does after its reply: in a storm it leaves word, which needs no thread."""
+    if not _courier.leave_word(_budget_seconds()):
+        await run_in_threadpool(deliver)
+
+
 def deliver(budget_seconds: float | None = None) -> int:
     """Deliver what waits; best effort, never raises for a broken channel or database: the sweep is the guarantee."""
-    s = settings()
     if budget_seconds is None:
-        budget_seconds = (s.lambda_delivery_budget_ms if s.on_lambda else s.delivery_budget_ms) / 1000
+        budget_seconds = _budget_seconds()
     # The request this follows has its answer: its time limit does not bind here.
     token = trace.current.set(None)
     try:

@@ -21,6 +21,7 @@ from lib.errors import HoldfastError
 from lib.headers import add_headers, request_id
 from lib.models import Problem
 from lib.settings import settings
+from lib.workers import WorkerRoute
 
 MAX_BODY_BYTES = 64 * 1024
 # One second in a shared cache takes the load of a crowd that reloads; viewers learn what is newer from the channel.
@@ -37,6 +38,7 @@ def make_app() -> FastAPI:
     """The app of one function. Paths are the full public ones: platforms pass the original path through."""
     trace.configure_logging(settings().log_level)
     app = FastAPI(title="Holdfast", openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
+    app.router.route_class = WorkerRoute
     app.add_exception_handler(HoldfastError, _on_holdfast_error)
     app.add_exception_handler(RequestValidationError, _on_invalid_request)
     app.add_exception_handler(HTTPException, _on_http_exception)
@@ -69,16 +71,23 @@ class Envelope:
         token = trace.current.set(current)
         # HEAD is GET without the body; servers leave it out by themselves.
         inner = {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope
+        is_answered = False
+        trace.requests.enter()
 
         async def send_with_headers(message: Message) -> None:
+            nonlocal is_answered
             if message["type"] == "http.response.start":
                 add_headers(MutableHeaders(scope=message), current)
+                is_answered = True
+                trace.requests.leave()
                 _log_request(scope["method"], inner, message["status"], current)
             await send(message)
 
         try:
             await self._app(inner, _limited(receive, headers), send_with_headers)
         finally:
+            if not is_answered:
+                trace.requests.leave()
             trace.current.reset(token)
 
 
@@ -108,9 +117,8 @@ class Failsafe:
 
 def _log_request(method: str, scope: Scope, status: int, current: trace.Trace) -> None:
     # A refusal is an answer like any other; only what is broken here is a warning.
-    trace.log(
-        "http.request",
-        level=logging.WARNING if status >= 500 else logging.INFO,
+    trace.requests.add(
+        logging.WARNING if status >= 500 else logging.INFO,
         method=method,
         # By which lines can be counted, whatever the ids; null for an address that is no route.
         route=getattr(scope.get("route"), "path", None),
@@ -121,6 +129,7 @@ def _log_request(method: str, scope: Scope, status: int, current: trace.Trace) -
         databaseMs=round(current.database_ms, 1),
         databaseCalls=current.database_calls,
         retries=current.retries,
+        requestId=current.request_id,
     )
 
 

@@ -55,7 +55,8 @@ class KeySet:
         fetch = self._fetch()
         if fetch is not None:
             self._wait(fetch)
-            known = self._known(kid)
+        # Also without one: a fetch may have ended since the first look.
+        known = self._known(kid)
         if known is not None:
             return known
         if self._failed:

@@ -3,7 +3,12 @@
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, Self
+
+
+def time_of(text: str) -> datetime:
+    """Of a time in JSON from Postgres, in whatever time zone the session is."""
+    return datetime.fromisoformat(text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +76,14 @@ class Drop:
     stock_version: int
     status: str
     overdue: bool
+
+    @classmethod
+    def of_json(cls, told: dict[str, Any]) -> Self:
+        """Of get_drop's or list_drops' row."""
+        details = told["details"]
+        for name in ("drop_start_time", "drop_end_time", "next_expiry_at"):
+            details[name] = details[name] and time_of(details[name])
+        return cls(**details, status=told["status"], overdue=told["overdue"])
 
 
 @dataclass(frozen=True, slots=True)

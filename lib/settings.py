@@ -47,6 +47,8 @@ class Settings(BaseModel):
 
     sweep_budget_seconds: float = Field(65, ge=0)
     sweep_batch: int = Field(1000, ge=1, le=10_000)
+    # How long reservations that ended without a purchase are kept. A hold may last a day; its buyer may ask later.
+    retention_days: int | None = Field(None, ge=2)
 
     auth_mode: Literal["trusted", "jwt"] | None = None
     # Where AUTH_MODE is jwt: what a token must be signed with, who made it, for whom, and what it says.

@@ -18,6 +18,10 @@ MIN_PAUSE_SECONDS = 0.05
 MAX_AUDITS = 20
 # Audits take one part in so many of a longer sweep's time.
 AUDIT_SHARE = 20
+# How often events are delivered while batch after batch is due.
+TELL_SECONDS = 0.5
+# What one sweep spends on old reservations at most: 1 s a minute deletes millions a day.
+RETENTION_SECONDS = 1.0
 
 
 def sweep(budget_seconds: float | None = None) -> Sweep:
@@ -39,19 +43,24 @@ def _sweep_until(until: float) -> Sweep:
     next_due_at: datetime | None = None
     next_audit = 0.0
     inventory.forget_keys()
+    _forget_reservations(min(until, time.monotonic() + RETENTION_SECONDS))
+    tells_at = 0.0
     while True:
         swept = inventory.expire_due(settings().sweep_batch)
+        again_at = min(until, time.monotonic() + _pause_seconds(swept))
         expired += swept.expired
-        published += events.deliver(min(1.0, max(0.0, until - time.monotonic())))
         sweeps += 1
+        # While more is due, telling about it takes turns; and it never takes the time of the next deadline.
+        if swept.expired < settings().sweep_batch or time.monotonic() >= tells_at:
+            published += events.deliver(max(0.0, again_at - time.monotonic()))
+            tells_at = time.monotonic() + TELL_SECONDS
         next_due_at = swept.next_due_at
         idle = next_due_at is None and inventory.health().events_waiting == 0
         if time.monotonic() >= next_audit:
             next_audit = _audit(drops=MAX_AUDITS if idle else 1)
-        left = until - time.monotonic()
-        if idle or left <= 0:
+        if idle or time.monotonic() >= until:
             break
-        time.sleep(min(left, _pause_seconds(swept)))
+        time.sleep(max(0.0, again_at - time.monotonic()))
     trace.log("sweep.done", expired=expired, published=published, sweeps=sweeps)
     return Sweep(expired=expired, published=published, sweeps=sweeps, next_due_at=next_due_at)
 
@@ -70,6 +79,14 @@ def _audit(drops: int) -> float:
         trace.log("audit.failed", level=logging.WARNING, code=error.code)
     took = time.monotonic() - began
     return began + took * AUDIT_SHARE
+
+
+def _forget_reservations(until: float) -> None:
+    """Batch after batch, once at least; what is left is for the next sweep."""
+    days = settings().retention_days
+    while days is not None and inventory.forget_reservations(days, settings().sweep_batch) is not None:
+        if time.monotonic() >= until:
+            break
 
 
 def _pause_seconds(swept: Swept) -> float:

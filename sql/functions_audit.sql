@@ -31,6 +31,12 @@ as $$
     from z
   ), suspicion as materialized (
     select p_thorough or exists (select from units u where u.total <> u.available + u.held + u.purchased) as is_there
+  ), ended as materialized (
+    select r.size, r.stripe, count(*) filter (where r.status = 'EXPIRED') as expired,
+           count(*) filter (where r.status = 'RELEASED') as released
+    from reservations r where (select is_there from suspicion) and r.drop_id = p_drop group by r.size, r.stripe
+  ), forgotten as materialized (
+    select f.size, f.stripe, f.expired, f.released from forgotten_holds f where f.drop_id = p_drop
   ), found (rule, relation, row_id, detail) as (
 
     select 'drop_missing', 'drops', p_drop::text, 'rows of this drop are there, but not the drop'
@@ -135,14 +141,12 @@ as $$
 
     union all
     select 'ended_holds_miscounted', 'stock_stripes', p_drop || '/' || s.size || '/' || s.stripe,
-           format('expired %s and released %s, but %s and %s holds of it have', s.expired, s.released,
-                  coalesce(e.expired, 0), coalesce(e.released, 0))
-    from s left join (
-      select r.size, r.stripe, count(*) filter (where r.status = 'EXPIRED') as expired,
-             count(*) filter (where r.status = 'RELEASED') as released
-      from reservations r where (select is_there from suspicion) and r.drop_id = p_drop group by r.size, r.stripe
-    ) e on e.size = s.size and e.stripe = s.stripe
-    where (select is_there from suspicion) and (s.expired, s.released) <> (coalesce(e.expired, 0), coalesce(e.released, 0))
+           format('expired %s and released %s, but %s and %s holds of it have', s.expired, s.released, e.expired, e.released)
+    from s cross join lateral (
+      select coalesce(sum(o.expired), 0) as expired, coalesce(sum(o.released), 0) as released
+      from (select * from ended union all select * from forgotten) o where o.size = s.size and o.stripe = s.stripe
+    ) e
+    where (select is_there from suspicion) and (s.expired, s.released) <> (e.expired, e.released)
 
     union all
     select 'bought_twice', 'purchases', max(p.id)::text, format('reservation %s has %s purchases', p.reservation_id, count(*))

@@ -102,7 +102,7 @@ def test_a_call_that_died_is_repeated_once_and_not_for_ever(
         kill_backends(database)
         raise psycopg.OperationalError("terminating connection due to administrator command")
 
-    monkeypatch.setattr(db, "_fetch", dies)
+    monkeypatch.setattr(db.TimeLimitedConnection, "wait", dies)
     problem(client.get("/api/drops"), 503, "database_unavailable")
     assert 1 <= len(calls) <= 2
 

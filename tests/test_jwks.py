@@ -61,6 +61,18 @@ def test_keys_are_fetched_once_for_all_who_ask(provider: Issuer, keys: KeySet) -
     assert keys.key("ec").algorithm_name == "ES256" and provider.asked == 1
 
 
+def test_a_fetch_that_ends_between_look_and_fetch_counts(keys: KeySet, monkeypatch: pytest.MonkeyPatch) -> None:
+    fetch = keys._fetch
+
+    def after_anothers() -> threading.Event | None:
+        under_way = fetch()
+        assert under_way is not None and under_way.wait(10)
+        return fetch()
+
+    monkeypatch.setattr(keys, "_fetch", after_anothers)
+    assert keys.key("rsa").key_id == "rsa"
+
+
 def test_a_new_key_is_found_at_its_first_use(provider: Issuer, keys: KeySet, later: Callable[[float], None]) -> None:
     keys.key("rsa")
     provider.published.append("rsa-2")

@@ -131,7 +131,7 @@ PYTHON = [
     Mutant(
         "the sweep delivers nothing",
         "scheduled/reap.py",
-        "published += events.deliver(min(1.0, max(0.0, until - time.monotonic())))",
+        "published += events.deliver(max(0.0, again_at - time.monotonic()))",
         "published += 0",
         ("tests/test_sweep.py", "tests/test_killed_function.py"),
     ),

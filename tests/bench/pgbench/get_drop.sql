@@ -1,1 +1,1 @@
-select (d.details).*, d.status, d.overdue from get_drop(:drop) d;
+select to_json(d) from get_drop(:drop) d;
