@@ -93,6 +93,20 @@ def test_a_broken_channel_loses_nothing_and_logs_no_secret(
     assert SECRET not in logged and "auth_" not in logged and "/apps/" not in logged
 
 
+@pytest.mark.parametrize(("broken", "is_free"), [("silent", False), ("refused", True)], indirect=["broken"])
+def test_what_may_be_on_its_way_is_not_sent_again_before_its_lease_is_over(
+    broken: str, is_free: bool, make_drop: Make, make_users: Make, database: Database
+) -> None:
+    buy(make_drop(5), make_users(1))
+    events.deliver()
+
+    database.shift_clock(events.RETRY_SECONDS + 0.1)
+    again = Outbox(database).claim()
+    assert bool(again) == is_free
+    database.shift_clock(LEASE_SECONDS)
+    assert {event["kind"] for event in again + Outbox(database).claim()} >= {"stock", "purchase"}
+
+
 @ways
 def test_a_reply_does_not_wait_for_a_broken_channel(
     broken: str, client: httpx2.Client, make_drop: Make, make_users: Make, configure: Make

@@ -191,6 +191,15 @@ def test_a_cancelled_drop_gives_neither_holds_nor_purchases(database, make_drop,
     assert database.stock(drop) == (5, 0, 0)
 
 
+def test_who_holds_a_unit_of_a_cancelled_drop_is_told_so_and_not_given_the_hold_again(database, make_drop, make_users):
+    drop, (user,) = make_drop(), make_users(1)
+    hold = inventory.reserve(drop, user)
+    inventory.update_drop(drop, {"state": "CANCELLED"})
+    with pytest.raises(errors.DropCancelled):
+        inventory.reserve(drop, user)
+    assert inventory.get_reservation(hold.id, user).status == "ACTIVE"
+
+
 def test_an_unknown_drop_or_user_is_told_and_changes_nothing(database, make_drop, make_users):
     drop, (user,) = make_drop(), make_users(1)
     with pytest.raises(errors.DropNotFound):

@@ -179,17 +179,21 @@ def test_a_silent_provider_holds_up_known_keys_not_at_all_and_others_for_its_tim
 
 
 def test_a_silent_provider_ties_up_a_bounded_number_of_threads(
-    provider: Issuer, keys: KeySet, later: Callable[[float], None], monkeypatch: pytest.MonkeyPatch
+    provider: Issuer, later: Callable[[float], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # So long that nothing here ends because the fetch has.
+    monkeypatch.setattr(jwks, "FETCH_TIMEOUT_SECONDS", 30.0)
+    keys = KeySet(provider.url)
     keys.key("rsa")
     release = threading.Event()
     provider.answer = hanging(release)
     later(jwks.COOLDOWN_SECONDS)
-    monkeypatch.setattr(jwks, "FETCH_TIMEOUT_SECONDS", 30.0)
     waiting = [in_background(lambda: keys.key("new")) for _ in range(jwks.MAX_WAITING)]
     wait_until(lambda: keys._waiting._value == 0, "all places are taken")  # type: ignore[attr-defined]
     with pytest.raises(IssuerUnavailable):
         keys.key("new")
+    assert keys._under_way is not None, "who finds no place is refused at once, and not when the fetch has ended"
+    assert not any(future.done() for future in waiting)
     release.set()
     assert {type(future.exception(30)) for future in waiting} == {IssuerUnavailable}
 

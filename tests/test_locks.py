@@ -82,6 +82,18 @@ def test_reserve_takes_a_free_stripe_beside_locked_ones(database, make_drop, mak
     assert database.stock(drop) == (6, 2, 0)
 
 
+def test_the_only_stripe_with_stock_is_found_wherever_the_search_begins(database, make_drop, make_users):
+    drop, users = make_drop(stock=256), make_users(5)  # 64 stripes of four
+    inventory.restock(drop, -252)
+    # Of the 64 places to begin at, only its own meets the first stripe by chance.
+    move = "update stock_stripes set available = 4 * (stripe = 0)::integer where drop_id = %s"
+    database.connection.execute(move, [drop])
+    with sessions(database, 1) as (session,):
+        answers = [session.reserve(drop, user)[0] for user in users]
+    assert answers == ["ok"] * 4 + ["sold_out"]
+    assert database.stock(drop) == (0, 4, 0)
+
+
 def test_sold_out_takes_no_lock_and_writes_nothing(database, make_drop, make_users):
     drop, users = make_drop(stock=8), make_users(9)
     for user in users[:8]:

@@ -43,7 +43,7 @@ SHOP = [
         DROPS,
         "clock() - interval '1 day'",
         "clock() - interval '1 hour'",
-        ("tests/test_idempotency_keys.py",),
+        ("tests/test_sweep.py",),
     ),
     Mutant(
         "who lowers a limit makes criminals of its buyers",
@@ -134,6 +134,13 @@ PYTHON = [
         "published += events.deliver(max(0.0, again_at - time.monotonic()))",
         "published += 0",
         ("tests/test_sweep.py", "tests/test_killed_function.py"),
+    ),
+    Mutant(
+        "who finds no place to wait for a key waits for one",
+        "lib/jwks.py",
+        "self._waiting.acquire(blocking=False)",
+        "self._waiting.acquire(blocking=True)",
+        ("tests/test_jwks.py",),
     ),
     Mutant(
         "a wrong count is no suspicion",

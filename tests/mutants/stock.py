@@ -72,7 +72,7 @@ RESERVE = [
         STOCK,
         "for no key update skip locked;\n    if found then return v_stripe; end if;\n  end if;",
         "for no key update skip locked;\n  end if;",
-        (PROMISES, HOLDS),
+        (LOCKS, PROMISES),
     ),
     Mutant(
         "the end time is the last moment of a drop, not the first after it",
@@ -124,7 +124,7 @@ EXPIRE = [
         STOCK,
         "if v_expired > 0 then perform mark_stock(p_drop); end if;",
         "",
-        (OUTBOX, "tests/test_events.py", "tests/test_sweep.py", "tests/test_holds.py"),
+        (OUTBOX,),
     ),
     Mutant(
         "the buyer's own overdue hold returns no unit",
