@@ -29,6 +29,7 @@ app = make_app()
             errors.SizeRequired,
             errors.UnknownSize,
             errors.LimitReached,
+            errors.RateLimited,
             errors.SoldOut,
             *REFUSALS,
             has_body=True,

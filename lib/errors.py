@@ -144,6 +144,11 @@ class ReservationExpired(HoldfastError):
     default_detail = "The hold ended before the purchase. Reserve again if there is stock."
 
 
+class RateLimited(HoldfastError):
+    status, code, title = 429, "rate_limited", "Too many holds in a short time"
+    default_detail = "You began many holds in this drop; the Retry-After header says in how many seconds you may again."
+
+
 class Denied(HoldfastError):
     """The caller did not prove to be who the request needs."""
 

@@ -1,6 +1,7 @@
 """Stock and holds: one typed function for each SQL function of sql/functions*.sql, which decide everything."""
 
 import json
+import math
 import random
 import time
 import uuid
@@ -12,6 +13,7 @@ from typing import Any, Protocol, TypeVar
 
 from lib import db, errors
 from lib.records import Drop, Health, Hold, HoldLeft, Purchase, Swept, User, time_of
+from lib.settings import settings
 from lib.trace import count_retry
 
 # A buyer who meets only locked stripes asks again this often, after a pause that doubles from 2 ms to 50 ms.
@@ -32,6 +34,8 @@ class _Outcome:
 
 O = TypeVar("O", bound=_HasOutcome)  # noqa: E741 - O for outcome
 
+# Where reserve says when to come again.
+_UNTIL = {errors.DropNotStarted.code: "starts_at", errors.RateLimited.code: "allowed_at"}
 # What crowds call comes as one JSON object. `select (r.hold).* from reserve(...) r` would take the hold apart column by
 # column: 118,000 of such a call's 675,000 instructions in Postgres, and a converter for each column here.
 
@@ -40,20 +44,18 @@ def reserve(drop_id: int, user_id: int, size: str | None = None) -> Hold:
     """Hold one unit of `size` for the drop's hold_seconds, by the database's clock; or return the caller's live hold.
 
     Raises DropNotFound, UserNotFound, DropNotStarted, DropEnded, DropPaused, DropCancelled, SizeRequired, UnknownSize,
-    LimitReached, SoldOut, Busy; in each case nothing changed.
+    LimitReached, RateLimited, SoldOut, Busy; in each case nothing changed.
     """
-    answer = _again_while_busy(
-        lambda: _Answer(db.fetch_json("select to_json(reserve($1, $2, $3))", drop_id, user_id, size))
-    )
-    if answer.outcome == errors.DropNotStarted.code:
-        seconds = (time_of(answer.told["starts_at"]) - time_of(answer.told["server_time"])).total_seconds()
-        raise errors.DropNotStarted(retry_after_seconds=max(1, -int(-seconds // 1)))
+    s = settings()
+    params = (drop_id, user_id, size, s.reserve_rate_limit or None, s.reserve_rate_window_seconds)
+    answer = _again_while_busy(lambda: _Answer(db.fetch_json("select to_json(reserve($1, $2, $3, $4, $5))", *params)))
+    now = time_of(answer.told["server_time"])
+    if answer.outcome in _UNTIL:
+        seconds = (time_of(answer.told[_UNTIL[answer.outcome]]) - now).total_seconds()
+        raise errors.BY_CODE[answer.outcome](retry_after_seconds=max(1, math.ceil(seconds)))
     hold = _expect(answer).told["hold"]
-    return Hold(
-        **{**hold, "expires_at": time_of(hold["expires_at"]), "created_at": time_of(hold["created_at"])},
-        outcome=answer.outcome,
-        server_time=time_of(answer.told["server_time"]),
-    )
+    dated = {"expires_at": time_of(hold["expires_at"]), "created_at": time_of(hold["created_at"])}
+    return Hold(**{**hold, **dated}, outcome=answer.outcome, server_time=now)
 
 
 class _Answer:

@@ -45,6 +45,10 @@ class Settings(BaseModel):
     delivery_budget_ms: int = Field(1500, ge=0)
     lambda_delivery_budget_ms: int = Field(500, ge=0)
 
+    # Holds that one buyer may begin in one drop within so many seconds; 0: any number.
+    reserve_rate_limit: int = Field(60, ge=0, le=1000)
+    reserve_rate_window_seconds: int = Field(60, ge=1, le=86_400)
+
     sweep_budget_seconds: float = Field(65, ge=0)
     sweep_batch: int = Field(1000, ge=1, le=10_000)
     # How long reservations that ended without a purchase are kept. A hold may last a day; its buyer may ask later.

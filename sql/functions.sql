@@ -67,10 +67,12 @@ begin
 end
 $$;
 
--- Holds one unit of a size for hold_seconds. `hold` is set for 'ok' and 'replayed', `starts_at` for drop_not_started.
+-- Holds one unit of a size for hold_seconds. `hold` is set for 'ok' and 'replayed', `starts_at` for drop_not_started,
+-- `allowed_at` for rate_limited: the buyer has begun p_rate_limit holds in this drop within p_rate_seconds. Only who would
+-- get a unit is counted, so neither a replay nor a sold-out answer reads or costs more. Null: no limit.
 create or replace function reserve(
-  p_drop bigint, p_user bigint, p_size text,
-  out outcome text, out hold reservations, out server_time timestamptz, out starts_at timestamptz
+  p_drop bigint, p_user bigint, p_size text, p_rate_limit integer default null, p_rate_seconds integer default null,
+  out outcome text, out hold reservations, out server_time timestamptz, out starts_at timestamptz, out allowed_at timestamptz
 )
 language plpgsql
 set enable_seqscan = off
@@ -116,19 +118,27 @@ begin
   end;
   if outcome is not null then starts_at := v_drop.drop_start_time; return; end if;
 
-  -- Four stripes from a random one on: while there is stock, one of them has it and is free.
+  -- Four stripes from a random one on: while there is stock, one of them has it and is free. The rate limit is a condition
+  -- of its own here: looked at for the first stripe with stock, before that is locked, and not at all if there is none.
   v_stripe := floor(random() * v_stripes);
   select s.stripe, s.ctid into v_stripe, v_row from stock_stripes s
   where s.drop_id = p_drop and s.size = v_size and s.stripe between v_stripe and v_stripe + 3 and s.available > 0
+    and (p_rate_limit is null
+         or attempt_allowed_at(s.drop_id, p_user, p_rate_limit, p_rate_seconds, server_time) <= server_time)
   order by s.stripe limit 1 for no key update skip locked;
   if not found then
-    v_stripe := lock_any_stripe(p_drop, v_size, server_time);
+    v_stripe := lock_any_stripe(p_drop, v_size, server_time, p_user, p_rate_limit, p_rate_seconds);
     if v_stripe is null then
       -- Or the last unit went to another call of the same buyer since the first look.
       select * into hold from reservations r
       where r.drop_id = p_drop and r.user_id = p_user and r.status = 'ACTIVE';
       outcome := case when hold.expires_at > server_time then 'replayed' else 'sold_out' end;
       if outcome = 'sold_out' then hold := null; end if;
+      return;
+    end if;
+    if v_stripe = -2 then
+      outcome := 'rate_limited';
+      allowed_at := attempt_allowed_at(p_drop, p_user, p_rate_limit, p_rate_seconds, server_time);
       return;
     end if;
     if v_stripe < 0 then outcome := 'busy'; return; end if;
@@ -206,9 +216,36 @@ begin
 end
 $$;
 
+-- When the buyer may begin another hold in this drop: when the last but p_limit of those they began is p_seconds old. A
+-- live hold is not among them: it is the answer to who has one. Calls of one buyer at once may all be allowed by the same
+-- count, but only one of them gets a hold; so a limit is exceeded, if ever, by what was under way at that instant.
+create or replace function attempt_allowed_at(
+  p_drop bigint, p_user bigint, p_limit integer, p_seconds integer, p_now timestamptz
+) returns timestamptz
+language plpgsql stable
+as $$
+declare
+  v_window interval := make_interval(secs => p_seconds);
+  v_since timestamptz := p_now - v_window;
+  v_began_at timestamptz;
+begin
+  -- Nearly everybody has none in it, and the plainest look-up says so.
+  select r.closed_at into v_began_at from reservations r
+  where r.drop_id = p_drop and r.user_id = p_user and r.closed_at is not null and r.created_at > v_since;
+  if not found then return p_now; end if;
+  select r.created_at into v_began_at from reservations r
+  where r.drop_id = p_drop and r.user_id = p_user and r.closed_at is not null
+  order by r.created_at desc offset p_limit - 1 limit 1;
+  return case when found then v_began_at + v_window else p_now end;
+end
+$$;
+
 -- Locks one stripe of a size with a unit to sell: any that has one; else one whose due holds give units back. Returns
--- the stripe; -1 if there are units but others have them locked at this instant; null if there are none.
-create or replace function lock_any_stripe(p_drop bigint, p_size text, p_now timestamptz) returns integer
+-- the stripe; -1 if there are units but others have them locked at this instant; -2 if there are units, but not yet for
+-- this buyer; null if there are none.
+create or replace function lock_any_stripe(
+  p_drop bigint, p_size text, p_now timestamptz, p_user bigint, p_rate_limit integer, p_rate_seconds integer
+) returns integer
 language plpgsql
 as $$
 declare
@@ -225,6 +262,10 @@ begin
            where r.closed_at is null and r.drop_id = p_drop and r.size = p_size and r.expires_at <= p_now
            order by r.expires_at limit 64)
   into v_has_stock, v_due;
+  if p_rate_limit is not null and (v_has_stock or v_due <> '{}')
+     and attempt_allowed_at(p_drop, p_user, p_rate_limit, p_rate_seconds, p_now) > p_now then
+    return -2;
+  end if;
   if v_has_stock then
     select s.stripe into v_stripe from stock_stripes s
     where s.drop_id = p_drop and s.size = p_size and s.available > 0

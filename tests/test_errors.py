@@ -37,6 +37,7 @@ STATUS = {
     "username_taken": 409,
     "stock_committed": 409,
     "reservation_expired": 410,
+    "rate_limited": 429,
     "too_large": 413,
     "validation_failed": 422,
     "size_required": 422,
@@ -47,7 +48,7 @@ STATUS = {
     "not_configured": 503,
     "issuer_unavailable": 503,
 }
-RETRY_AFTER = {"drop_not_started", "busy", "database_unavailable", "issuer_unavailable"}
+RETRY_AFTER = {"drop_not_started", "rate_limited", "busy", "database_unavailable", "issuer_unavailable"}
 
 
 @dataclass
@@ -116,6 +117,13 @@ def limit_reached(shop: Shop) -> httpx2.Response:
     drop_id = shop.make_drop(2, max_per_user=1)
     inventory.purchase(inventory.reserve(drop_id, user).id, user)
     return shop.reserve(drop_id, user=user)
+
+
+def rate_limited(shop: Shop) -> httpx2.Response:
+    shop.configure(RESERVE_RATE_LIMIT="1")
+    hold, user = shop.hold()
+    inventory.release(hold, user)
+    return shop.reserve(1, user=user)
 
 
 def expired(shop: Shop) -> httpx2.Response:
@@ -195,6 +203,7 @@ SCENES: dict[str, Callable[[Shop], httpx2.Response]] = {
     "drop_paused": in_state("PAUSED"),
     "drop_cancelled": in_state("CANCELLED"),
     "limit_reached": limit_reached,
+    "rate_limited": rate_limited,
     "reservation_expired": expired,
     "reservation_closed": closed,
     "not_owner": not_owner,

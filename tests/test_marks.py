@@ -33,6 +33,18 @@ def test_holds_of_a_drop_share_one_mark(drop: int, make_users: Make, database: D
     assert database.value(STOCK_MARKS) == 1
 
 
+def test_viewers_hear_of_units_that_come_back_from_expired_holds(
+    outbox: Outbox, drop: int, make_users: Make, database: Database
+) -> None:
+    for user in make_users(3):
+        inventory.reserve(drop, user)
+    outbox.drain()
+    database.shift_clock(3600)
+
+    assert inventory.expire_due(10).expired == 3
+    assert stocks(outbox.claim()) == [(drop, 5)]
+
+
 def test_a_hold_in_flight_that_relies_on_a_mark_is_told_after_its_commit(
     outbox: Outbox, drop: int, make_users: Make, database: Database
 ) -> None:

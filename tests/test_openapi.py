@@ -32,7 +32,7 @@ ROUTES: dict[str, set[str]] = {
     },
     "POST /api/reserve/{drop_id}": {
         *("drop_not_found", "user_not_found", "drop_not_started", "drop_ended", "drop_paused", "drop_cancelled"),
-        *("size_required", "unknown_size", "limit_reached", "sold_out"),
+        *("size_required", "unknown_size", "limit_reached", "rate_limited", "sold_out"),
         *IDENTITY,
     },
     "POST /api/purchase/{reservation_id}": {

@@ -42,19 +42,6 @@ def test_all_marks_of_a_drop_become_one_update_with_the_stock_of_now(
     assert outbox.waiting() == 1
 
 
-def test_viewers_hear_of_units_that_come_back_from_expired_holds(
-    outbox: Outbox, quiet_drop: Make, make_users: Make, database: Database
-) -> None:
-    drop = quiet_drop(5)
-    for user in make_users(3):
-        inventory.reserve(drop, user)
-    outbox.drain()
-    database.shift_clock(3600)
-
-    assert inventory.expire_due(10).expired == 3
-    assert stocks(outbox.claim()) == [(drop, 5)]
-
-
 def test_sizes_are_told_in_the_order_of_the_drop(outbox: Outbox, quiet_drop: Make, make_users: Make) -> None:
     drop = quiet_drop(sizes=[("9", 2), ("10", 3)])
     inventory.reserve(drop, make_users(1)[0], "10")

@@ -14,6 +14,7 @@ HISTORIES = 60
 # What a run must have met, or it proved nothing.
 REACHED = {
     *("reserve ok", "reserve replayed", "reserve sold_out", "reserve limit_reached"),
+    "reserve rate_limited",
     *("purchase ok", "purchase replayed", "purchase reservation_closed", "release ok", "release replayed"),
     *("restock ok", "restock stock_committed", "update ok", "sweep ok", "create ok", "create replayed"),
     *("reserve ok at once", "purchase ok at once", "release ok at once", "restock ok at once", "sweep ok at once"),

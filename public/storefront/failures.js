@@ -23,6 +23,7 @@ export const FAILURES = {
   size_required: 'Choose a size first.',
   unknown_size: 'That size is not offered any more. Choose another.',
   limit_reached: 'You have all that one person may buy here. Look at the other drops.',
+  rate_limited: 'That was very often in a short time. Wait a minute, then tap again.',
   stock_committed: 'Those units are held or sold. Try fewer.',
 
   reservation_expired: 'Your hold ran out and went back on sale. Reserve again if there is one left.',

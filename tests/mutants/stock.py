@@ -1,6 +1,6 @@
 """Breakages of what a buyer does with a hold, and of what ends one."""
 
-from tests.mutants.mutant import HOLDS, LOCKS, OUTBOX, PROMISES, STOCK, Mutant
+from tests.mutants.mutant import HOLDS, LOCKS, PROMISES, STOCK, Mutant
 
 RESERVE = [
     Mutant(
@@ -63,8 +63,8 @@ RESERVE = [
     Mutant(
         "reserve waits for a stripe with stock",
         STOCK,
-        "v_stripe + 3 and s.available > 0\n  order by s.stripe limit 1 for no key update skip locked;",
-        "v_stripe + 3 and s.available > 0\n  order by s.stripe limit 1 for no key update;",
+        "<= server_time)\n  order by s.stripe limit 1 for no key update skip locked;",
+        "<= server_time)\n  order by s.stripe limit 1 for no key update;",
         (LOCKS,),
     ),
     Mutant(
@@ -80,6 +80,20 @@ RESERVE = [
         "when p_drop.drop_end_time <= p_now",
         "when p_drop.drop_end_time < p_now",
         (HOLDS, "tests/test_drops_api.py"),
+    ),
+    Mutant(
+        "one more than the rate limit",
+        STOCK,
+        "offset p_limit - 1 limit 1",
+        "offset p_limit limit 1",
+        ("tests/test_rate_limit.py",),
+    ),
+    Mutant(
+        "an overdue unit goes to who is over the rate limit",
+        STOCK,
+        "if p_rate_limit is not null and (v_has_stock or v_due <> '{}')",
+        "if p_rate_limit is not null and v_has_stock",
+        ("tests/test_rate_limit.py",),
     ),
     Mutant("a paused drop sells", STOCK, "when p_drop.state = 'PAUSED' then 'drop_paused'", "", (LOCKS, HOLDS)),
     Mutant(
@@ -124,7 +138,7 @@ EXPIRE = [
         STOCK,
         "if v_expired > 0 then perform mark_stock(p_drop); end if;",
         "",
-        (OUTBOX,),
+        ("tests/test_marks.py",),
     ),
     Mutant(
         "the buyer's own overdue hold returns no unit",

@@ -13,6 +13,8 @@ from typing import Any
 from tests.properties.calls import AddUser, Answer, Call, Create, Purchase, Release, Reserve, Restock, Sweep, Update
 
 KEYS_KEPT = timedelta(days=1)
+RATE_LIMIT = 1
+RATE_WINDOW = timedelta(seconds=10)
 MAX_UNITS = 1_000_000
 
 
@@ -26,6 +28,7 @@ class Hold:
     drop: int
     user: int
     size: str
+    began_at: datetime
     expires_at: datetime
     status: str = "ACTIVE"
     # The first answer of its purchase.
@@ -165,7 +168,11 @@ class Model:
             return "user_not_found"
         if drop.limit is not None and self.units_of(drop.id, call.user) >= drop.limit:
             return "limit_reached"
-        return "ok" if self.free(drop, size) > 0 else "sold_out"
+        if self.free(drop, size) <= 0:
+            return "sold_out"
+        since = self.now - RATE_WINDOW
+        began = sum(h.drop == drop.id and h.user == call.user and h.began_at > since for h in self.holds.values())
+        return "ok" if began < RATE_LIMIT else "rate_limited"
 
     def _reserve(self, call: Reserve, answer: Answer) -> None:
         drop = self.drops.get(call.drop)
@@ -185,7 +192,7 @@ class Model:
             made = answer.body["id"]
             same(made in self.holds, False, "a new hold's id is there already")
             expires_at = self.now + timedelta(seconds=drop.hold_seconds)
-            self.holds[made] = Hold(made, drop.id, call.user, call.size or "", expires_at)
+            self.holds[made] = Hold(made, drop.id, call.user, call.size or "", self.now, expires_at)
             self._same_hold(answer, self.holds[made])
 
     def _same_hold(self, answer: Answer, hold: Hold) -> None:

@@ -14,6 +14,7 @@ from starlette.testclient import TestClient
 from dev.gateway import Gateway
 from lib import db, inventory, realtime
 from tests.properties.calls import CRON_SECRET, OverHttp
+from tests.properties.model import RATE_LIMIT, RATE_WINDOW
 from tests.properties.wire import Wire
 from tests.support.buyers import HANG_SECONDS
 from tests.support.database import Database
@@ -23,11 +24,14 @@ START = datetime(2030, 1, 1, tzinfo=UTC)
 FROZEN_CLOCK = """
 create table machine_clock (at timestamptz not null);
 insert into machine_clock values ('2030-01-01T00:00:00Z');
+grant select on machine_clock to public;
 create or replace function clock() returns timestamptz language sql volatile as $$ select at from machine_clock $$;
 """
 ENVIRONMENT = {
     "AUTH_MODE": "trusted",
     "CRON_SECRET": CRON_SECRET,
+    "RESERVE_RATE_LIMIT": str(RATE_LIMIT),
+    "RESERVE_RATE_WINDOW_SECONDS": str(int(RATE_WINDOW.total_seconds())),
     "SWEEP_BUDGET_SECONDS": "0",
     # After each reply one round of delivery and no waiting: the clock stands still.
     "DELIVERY_BUDGET_MS": "0",
