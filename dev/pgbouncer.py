@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Self
 
 from dev.ports import HOST, accepts, random_free, wait_until
-from dev.postgres import MAX_CONNECTIONS, Postgres
+from dev.postgres import APP_USER, MAX_CONNECTIONS, Postgres
 from dev.processes import Child, StackError, let_through, unprivileged_user
 
 READY_SECONDS = 15.0
@@ -67,6 +67,10 @@ class PgBouncer:
         """A connection URL for libpq, through the pool."""
         return f"postgresql://postgres@{HOST}:{self.port}/{database}"
 
+    def app_url(self, database: str) -> str:
+        """The same for functions, which may do less than its owner."""
+        return f"postgresql://{APP_USER}@{HOST}:{self.port}/{database}"
+
     @property
     def pid(self) -> int:
         """Its process id; 0 if it is not running."""
@@ -120,7 +124,7 @@ class PgBouncer:
             shutil.rmtree(self._folder, ignore_errors=True)
         self._folder = folder = Path(tempfile.mkdtemp(prefix="holdfast-pgbouncer-"))
         users, config = folder / "users.txt", folder / "pgbouncer.ini"
-        users.write_text('"postgres" ""\n')
+        users.write_text(f'"postgres" ""\n"{APP_USER}" ""\n')
         config.write_text(
             CONFIG.format(
                 host=HOST,

@@ -20,6 +20,8 @@ from dev.processes import Child, StackError, let_through, primary_group, unprivi
 READY_SECONDS = 60.0
 STOP_SECONDS = 20.0
 MAX_CONNECTIONS = 200
+# Whom functions log in as: a member of holdfast_app (sql/functions_security.sql), as in production.
+APP_USER = "holdfast"
 StopMode = Literal["fast", "immediate", "smart"]
 STOP_SIGNALS: dict[StopMode, int] = {
     "fast": signal.SIGINT,
@@ -57,6 +59,10 @@ class Postgres:
         """A connection URL for libpq. The database need not exist yet."""
         return f"postgresql://postgres@{HOST}:{self.port}/{database}"
 
+    def app_url(self, database: str) -> str:
+        """The same for functions, which may do less than its owner."""
+        return f"postgresql://{APP_USER}@{HOST}:{self.port}/{database}"
+
     @property
     def pid(self) -> int:
         """The postmaster's process id; 0 if it is not running."""
@@ -89,6 +95,19 @@ class Postgres:
         result = subprocess.run(command, capture_output=True, text=True, cwd="/")
         if result.returncode != 0 and "already exists" not in result.stderr:
             raise StackError(f"Postgres could not make the database {name}: {result.stderr.strip()}")
+
+    def create_app_user(self) -> None:
+        """Make the user of `app_url`, unless it is there. The database must have been migrated: that makes its role."""
+        statement = f"""
+            do $$ begin
+              create role {APP_USER} login in role holdfast_app;
+            exception when duplicate_object then null; end $$
+        """
+        command: list[str | Path] = [binary("psql"), "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1"]
+        command += [f"--dbname={self.url()}", f"--command={statement}"]
+        result = subprocess.run(command, capture_output=True, text=True, cwd="/")
+        if result.returncode != 0:
+            raise StackError(f"Postgres could not make the user {APP_USER}: {result.stderr.strip()}")
 
     def stop(self, mode: StopMode = "fast") -> None:
         """Stop. 'fast' ends the clients' sessions; 'immediate' is a crash, which the next start repairs."""

@@ -126,7 +126,7 @@ class Stack:
         file = {name: value for name, value in dotenv_values(ROOT / ".env").items() if value is not None}
         own = {"CRON_SECRET": self._cron_secret, **DEFAULTS}
         parts = {
-            "DATABASE_URL": (self.pooler or self.postgres).url(DATABASE),
+            "DATABASE_URL": (self.pooler or self.postgres).app_url(DATABASE),
             "DATABASE_URL_UNPOOLED": self.postgres.url(DATABASE),
             **self.soketi.env(),
             "PUSHER_CLIENT_HOST": HOST,
@@ -138,6 +138,7 @@ class Stack:
     def _migrate(self) -> None:
         say("==> migrations")
         self._run("lib.migrate")
+        self.postgres.create_app_user()
 
     def _run(self, module: str) -> None:
         """Run a module of this project to its end, its output on ours. Raises StackError if it fails."""

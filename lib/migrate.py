@@ -34,6 +34,7 @@ class ChangedMigration(Exception):
 def migrate(url: str) -> list[str]:
     """Apply what is missing; the names of the numbered files applied. Raises ChangedMigration, psycopg.Error."""
     with psycopg.connect(url, prepare_threshold=None, connect_timeout=10) as connection:
+        connection.add_notice_handler(_tell)
         connection.execute("select pg_advisory_xact_lock(%s)", [LOCK])
         # A deployment gives up rather than make buyers queue behind a table lock that it waits for.
         connection.execute("set local lock_timeout = '5s'")
@@ -58,8 +59,17 @@ def numbered_files() -> list[Path]:
 
 
 def function_files() -> list[Path]:
-    """functions.sql comes first by its name; the others use what it defines only inside bodies."""
+    """functions.sql comes first by its name; the others use what it defines only inside bodies.
+
+    functions_security.sql comes last: it says who may call them.
+    """
     return sorted(SQL.glob("functions*.sql"))
+
+
+def _tell(notice: psycopg.errors.Diagnostic) -> None:
+    """What somebody has to do about: that this user may not make roles, for one."""
+    if notice.severity_nonlocalized == "WARNING":
+        print(f"warning: {notice.message_primary}", file=sys.stderr)
 
 
 def _run(connection: psycopg.Connection[tuple[object, ...]], path: Path) -> None:

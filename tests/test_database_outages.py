@@ -19,7 +19,7 @@ import pytest
 from api import drops
 from dev.pgbouncer import PgBouncer
 from dev.ports import HOST, random_free, wait_until
-from dev.postgres import Postgres
+from dev.postgres import APP_USER, Postgres
 from lib import db, inventory
 from lib.migrate import migrate
 from tests.support.api import problem
@@ -40,7 +40,7 @@ def own_pgbouncer(database: Database, servers: Servers, configure: Configure, tm
         pytest.skip("PgBouncer is not installed")
     postgres = Postgres(tmp_path, servers.postgres_port)  # says where it is; never started from here
     with PgBouncer(postgres, random_free()) as pooler:
-        configure(DATABASE_URL=pooler.url(name_of(database.url)))
+        configure(DATABASE_URL=pooler.app_url(name_of(database.url)))
         yield pooler
         db.close_pool()
 
@@ -90,7 +90,8 @@ def test_a_crash_of_postgres_behind_the_pooler_is_a_clear_503_and_heals_by_itsel
     with Postgres(tmp_path / "own") as postgres, PgBouncer(postgres) as pooler:
         postgres.create_database("shop")
         migrate(postgres.url("shop"))
-        configure(DATABASE_URL=pooler.url("shop"))
+        postgres.create_app_user()
+        configure(DATABASE_URL=pooler.app_url("shop"))
         user = inventory.create_user("ada")[0].id
         drop = inventory.create_drop(name="Drop", price=Decimal(1), sizes=[("", 5)])[0]
         hold = client.post(f"/api/reserve/{drop}", json={"userId": user}).json()["reservation"]
@@ -188,7 +189,7 @@ def test_a_hundred_requests_to_a_database_that_fell_silent_are_all_answered_in_t
 ) -> None:
     make_drop(1)
     with contextlib.closing(Proxy(servers.pgbouncer_port)) as proxy:
-        configure(DATABASE_URL=f"postgresql://postgres@{HOST}:{proxy.port}/{name_of(database.url)}")
+        configure(DATABASE_URL=f"postgresql://{APP_USER}@{HOST}:{proxy.port}/{name_of(database.url)}")
         assert {answer.status_code for answer, _ in asyncio.run(get_many(100))} == {200}
         proxy.silence()
         for answer, seconds in asyncio.run(get_many(100)):

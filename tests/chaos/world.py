@@ -19,7 +19,7 @@ import psycopg
 from dev.npm import ROOT
 from dev.pgbouncer import PgBouncer
 from dev.ports import HOST, accepts, random_free, wait_until
-from dev.postgres import Postgres
+from dev.postgres import APP_USER, Postgres
 from dev.processes import Child, StackError
 from dev.soketi import Soketi
 from lib.migrate import migrate
@@ -120,6 +120,7 @@ class World:
         stack.enter_context(self.soketi)
         self.postgres.create_database(DATABASE)
         migrate(self.postgres.url(DATABASE))
+        self.postgres.create_app_user()
         with self.connect() as connection:
             connection.execute(
                 "insert into users (username) select 'chaos-' || n from generate_series(1, %s) n", [USERS]
@@ -140,7 +141,7 @@ class World:
             "CRON_SECRET": CRON_SECRET,
             "LOG_LEVEL": "WARNING",
             "SWEEP_BUDGET_SECONDS": str(SWEEP_BUDGET_SECONDS),
-            "DATABASE_URL": f"postgresql://postgres@{HOST}:{self.database_relay.port}/{DATABASE}",
+            "DATABASE_URL": f"postgresql://{APP_USER}@{HOST}:{self.database_relay.port}/{DATABASE}",
             **self.soketi.env(),
             "PUSHER_PORT": str(self.channel_relay.port),
         }

@@ -1,6 +1,6 @@
 """Breakages of what the shop does, of what viewers are told, and of Python's part."""
 
-from tests.mutants.mutant import AUDIT, DROPS, EVENTS, LOCKS, OUTBOX, PROMISES, RESTOCK, Mutant
+from tests.mutants.mutant import AUDIT, DROPS, EVENTS, LOCKS, OUTBOX, PROMISES, RESTOCK, SECURITY, Mutant
 
 SHOP = [
     Mutant(
@@ -148,5 +148,21 @@ PYTHON = [
         "p_thorough or exists (select from units u where u.total <> u.available + u.held + u.purchased)",
         "p_thorough",
         ("tests/test_audit.py",),
+    ),
+]
+RIGHTS = [
+    Mutant(
+        "a caller's temporary tables come first",
+        SECURITY,
+        "set search_path = pg_catalog, %s, pg_temp'",
+        "set search_path = pg_temp, pg_catalog, %s'",
+        ("tests/test_roles.py",),
+    ),
+    Mutant(
+        "everybody calls what functions use inside",
+        SECURITY,
+        "execute format('revoke all on function %s from public', v_function.signature);",
+        "null;",
+        ("tests/test_roles.py",),
     ),
 ]

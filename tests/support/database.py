@@ -19,7 +19,7 @@ from drop_sizes z order by z.drop_id, z.size
 
 @dataclass
 class Database:
-    """`url` goes through PgBouncer, as functions do; `direct_url` to Postgres itself."""
+    """`url` goes through PgBouncer with the rights of functions; `direct_url` is the owner's, to Postgres itself."""
 
     url: str
     direct_url: str

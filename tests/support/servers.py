@@ -15,7 +15,7 @@ import uvicorn
 from dev.npm import ensure_vendor
 from dev.pgbouncer import PgBouncer
 from dev.ports import HOST, random_free
-from dev.postgres import Postgres
+from dev.postgres import APP_USER, Postgres
 from dev.processes import say
 from dev.soketi import Soketi
 from lib.migrate import migrate
@@ -26,6 +26,7 @@ TEMPLATE = "holdfast_template"
 TEST_CLOCK = """
 create table test_clock (shift interval not null);
 insert into test_clock values (interval '0');
+grant select on test_clock to public;
 create or replace function clock() returns timestamptz language sql volatile
 as $$ select clock_timestamp() + (select shift from test_clock) $$;
 """
@@ -48,7 +49,8 @@ class Servers:
         return f"postgresql://postgres@{HOST}:{self.postgres_port}/{database}"
 
     def pooled_url(self, database: str) -> str:
-        return f"postgresql://postgres@{HOST}:{self.pgbouncer_port}/{database}"
+        """As functions log in: with the rights of holdfast_app. `direct_url` is the owner's."""
+        return f"postgresql://{APP_USER}@{HOST}:{self.pgbouncer_port}/{database}"
 
 
 class ServerSet:
@@ -68,6 +70,7 @@ class ServerSet:
             self.pgbouncer.start()
         self.postgres.create_database(TEMPLATE)
         migrate(self.postgres.url(TEMPLATE))
+        self.postgres.create_app_user()
         with psycopg.connect(self.postgres.url(TEMPLATE), autocommit=True) as connection:
             connection.execute(TEST_CLOCK)
         pooled_port = self.postgres.port if self.pgbouncer is None else self.pgbouncer.port

@@ -10,6 +10,7 @@ import httpx2
 import psycopg
 
 from dev.ports import HOST, accepts, random_free, wait_until
+from dev.postgres import APP_USER
 from dev.processes import Child
 from tests.e2e import ENVIRONMENT, Target
 from tests.support.servers import TEMPLATE, Servers
@@ -30,7 +31,7 @@ def target_environment(servers: Servers) -> Iterator[dict[str, str]]:
             connection.execute("select setval(pg_get_serial_sequence('drops', 'id'), %s)", [start])
         try:
             # PgBouncer asks for no password here; that it is there is what a test of the logs needs.
-            url = servers.pooled_url(name).replace("postgres@", f"postgres:{DATABASE_PASSWORD}@")
+            url = servers.pooled_url(name).replace(f"{APP_USER}@", f"{APP_USER}:{DATABASE_PASSWORD}@")
             yield {**ENVIRONMENT, **servers.pusher_env, "DATABASE_URL": url}
         finally:
             admin.execute(f"drop database {name} with (force)")

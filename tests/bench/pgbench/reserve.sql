@@ -1,3 +1,3 @@
 \set n :n + 1
 \set user :client_id * :block + :n
-select to_json(reserve(:drop, :user, null));
+select to_json(reserve(:drop, :user, null, 60, 60));
