@@ -123,6 +123,21 @@ test('sold out over and over does not put off the snapshot that tells when units
   await until(() => shown.at(-1).nextExpiryAt, 'the snapshot', 1000);
 });
 
+test('a channel that was left on its way, when the connection broke, does not come back with the next connection', async (t) => {
+  const { client, shop, network, states } = await live(t, { restartMs: 20 });
+  const pusher = network.instances[0];
+  shop.put(aDrop({ id: 2 }));
+  network.confirms = false;
+  const stop = client.watchDrop(2, () => {});
+  await until(() => pusher.pending.has('drop-2'), 'asked for');
+  stop();
+  network.confirms = true;
+  pusher.drop();
+  await until(() => states.at(-1) === 'live' && pusher.connection.state === 'connected', 'live again');
+  await until(() => pusher.pending.size === 0, 'confirmed');
+  assert.deepEqual([...pusher.channels.keys()].sort(), ['cache-drop-1', 'drop-1', 'drops']);
+});
+
 test('waking is told after a sleep, once, and not for a beat that is a little late', (t) => {
   let now = 0;
   t.mock.timers.enable({ apis: ['setInterval'] });
@@ -141,4 +156,17 @@ test('waking is told after a sleep, once, and not for a beat that is a little la
   stop();
   beat(3_600_000);
   assert.equal(woken, 1);
+});
+
+test('a local clock that was set back is noticed, and no reason to give a connection up', (t) => {
+  let now = 10_000_000;
+  t.mock.timers.enable({ apis: ['setInterval'] });
+  t.mock.method(Date, 'now', () => now);
+  const told = [];
+  t.after(watchForWaking((slept) => told.push(slept)));
+  for (const ms of [1000, -3_600_000, 1000]) {
+    now += ms;
+    t.mock.timers.tick(1000);
+  }
+  assert.deepEqual(told, [false]);
 });
