@@ -167,6 +167,7 @@ export function createChannel({ Pusher, config, onEvent, onSubscribed, onStateCh
       restarts = 0;
       restart();
     },
+    isConnected: () => !closed && pusher.connection.state === 'connected',
     /** Connected, and every channel subscribed, so that nothing is missed from here on. */
     isLive() {
       return !closed && pusher.connection.state === 'connected' && [...channels.values()].every(Boolean);
