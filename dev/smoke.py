@@ -95,7 +95,10 @@ class Smoke:
     def create_user(self) -> str:
         if self.buyer:
             return "the bearer of BUYER_TOKEN"
-        answer = self.call("POST", "/api/users", 201, json={"username": f"smoke-{uuid.uuid4().hex[:12]}"})
+        try:
+            answer = self.call("POST", "/api/users", 201, json={"username": f"smoke-{uuid.uuid4().hex[:12]}"})
+        except Failed as error:
+            raise Failed(f"{error} Where AUTH_MODE is jwt, set BUYER_TOKEN to a buyer's token.") from None
         self.user = answer["user"]["id"]
         return f"user {self.user}"
 

@@ -165,10 +165,15 @@ declare
   v_start timestamptz := coalesce(p_start, clock());
   v_total integer;
 begin
-  if p_end <= v_start then outcome := 'validation_failed'; return; end if;
   select k.outcome, k.result_id into outcome, drop_id
   from claim_key('create_drop', p_key, p_hash, nextval(pg_get_serial_sequence('drops', 'id'))) k;
   if outcome is not null then return; end if;
+  -- After the key: a drop that starts now may have ended when its request is repeated.
+  if p_end <= v_start then
+    delete from idempotency_keys k where k.operation = 'create_drop' and k.key = p_key;
+    outcome := 'validation_failed';
+    return;
+  end if;
 
   select sum((z ->> 'stock')::integer) into v_total from jsonb_array_elements(p_sizes) z;
   insert into drops (id, name, image_url, price, currency, total_stock, drop_start_time, drop_end_time,

@@ -42,13 +42,17 @@ as $$
 declare
   v_now timestamptz := clock();
   v_lease timestamptz := v_now + make_interval(secs => p_lease_seconds);
+  -- Nothing was sent and no lease ends after these, unless the clock was set back (a server whose clock is behind took
+  -- over). Such times lie ahead for as long as that: they hold nothing up.
+  v_no_sending timestamptz := v_now + interval '1 second';
+  v_no_lease timestamptz := v_lease + interval '1 second';
   v_gap interval := make_interval(secs => p_gap_ms / 1000.0);
   v_feed drop_feeds;
   v_event jsonb;
 begin
   with picked as materialized (
     select o.id from outbox o
-    where o.kind = 'purchase' and o.leased_until <= v_now
+    where o.kind = 'purchase' and (o.leased_until <= v_now or o.leased_until > v_no_lease)
     order by o.id limit p_limit for update skip locked
   ), leased as (
     update outbox o set leased_until = v_lease from picked where o.id = picked.id
@@ -61,10 +65,13 @@ begin
   for v_feed in
     select f.* from drop_feeds f
     where f.drop_id in (select o.drop_id from outbox o
-                        where o.kind in ('stock', 'changed') and o.leased_until <= v_now)
+                        where o.kind in ('stock', 'changed') and (o.leased_until <= v_now or o.leased_until > v_no_lease))
     -- Who was served last comes last, so that any number of hot drops cannot keep the limit for themselves.
     order by f.stock_sent_at limit p_limit for no key update skip locked
   loop
+    if v_feed.stock_sent_at > v_no_sending then v_feed.stock_sent_at := '-infinity'; end if;
+    if v_feed.flip_sent_at > v_no_sending then v_feed.flip_sent_at := '-infinity'; end if;
+    if v_feed.sampled_at > v_no_sending then v_feed.sampled_at := '-infinity'; end if;
     v_event := fold_changed(v_feed, v_now, v_lease);
     if v_event is not null then events := events || v_event; v_feed.version := v_feed.version + 1; end if;
     v_event := fold_stock(v_feed, v_now, v_lease, v_gap);
@@ -77,7 +84,7 @@ begin
     -- A drop whose event is on its way can be looked at again after a gap: asking all the time until it is acked, or
     -- its lease is over, would cost more than the sale.
     select ceil(1000 * extract(epoch from min(greatest(
-             f.stock_sent_at + v_gap,
+             least(f.stock_sent_at, v_now) + v_gap,
              v_now + case when w.leased then greatest(v_gap, interval '10 ms') else interval '10 ms' end)) - v_now))
     into next_in_ms
     from (
@@ -176,6 +183,7 @@ declare
   v_is_alone boolean := p_kind <> 'stock' or pg_try_advisory_xact_lock(-p_drop);
 begin
   if exists (select from outbox o where o.drop_id = p_drop and o.kind = p_kind
+               and o.leased_until <= p_lease + interval '1 second'
                and o.kind in ('stock', 'changed') and o.leased_until > p_now) then
     return null;
   end if;

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 
 import httpx2
 import pytest
@@ -132,3 +133,16 @@ def without_version(answer: httpx2.Response) -> object:
     """The body. A drop's version counts what was published meanwhile, so it may have moved."""
     body = answer.json()
     return {**body, "drop": {**body["drop"], "version": 0}} if "drop" in body else body
+
+
+def test_a_drop_whose_end_has_passed_since_is_still_the_first_answer(client: httpx2.Client, database: Database) -> None:
+    short = {**DROP, "dropEndTime": (datetime.now(UTC) + timedelta(hours=1)).isoformat()}
+    first = client.post("/api/drops", json=short, headers=KEY)
+    database.shift_clock(2 * 3600)
+    with unchanged(database):
+        again = client.post("/api/drops", json=short, headers=KEY)
+    assert (again.status_code, again.headers.get("idempotency-replayed")) == (201, "true"), again.text
+    assert again.json()["drop"]["id"] == first.json()["drop"]["id"]
+    with unchanged(database):
+        late = client.post("/api/drops", json=short, headers={"Idempotency-Key": "too late"})
+        problem(late, 422, "validation_failed")

@@ -49,6 +49,14 @@ def test_where_buyers_have_tokens_one_is_enough(
     assert issuer.token() not in result.stdout + result.stderr
 
 
+def test_where_buyers_have_tokens_and_none_is_given_it_says_what_to_set(
+    gateway: Gateway, production: None, channel: dict[str, str], issuer: Issuer
+) -> None:
+    result = smoke(gateway.url, ADMIN_TOKEN=ADMIN_TOKEN)
+    assert result.returncode == 1
+    assert "FAIL  a user" in result.stdout and "BUYER_TOKEN" in result.stdout
+
+
 def test_a_wrong_token_fails_and_says_which_step(gateway: Gateway, production: None, channel: dict[str, str]) -> None:
     result = smoke(gateway.url, ADMIN_TOKEN="another")
     assert result.returncode == 1

@@ -46,7 +46,11 @@ export function createChannel({ Pusher, config, onEvent, onSubscribed, onStateCh
 
   /** @param {string} name @param {string} event @param {any} data */
   function onChannelEvent(name, event, data) {
-    if (!channels.has(name)) return;
+    if (!channels.has(name)) {
+      // Left while it was on its way, on a connection that broke then: pusher-js asks for it again with the next one.
+      if (event === 'pusher:subscription_succeeded') pusher.unsubscribe(name);
+      return;
+    }
     if (event === 'pusher:subscription_succeeded') {
       channels.set(name, true);
       onStateChange();
@@ -163,6 +167,7 @@ export function createChannel({ Pusher, config, onEvent, onSubscribed, onStateCh
       restarts = 0;
       restart();
     },
+    isConnected: () => !closed && pusher.connection.state === 'connected',
     /** Connected, and every channel subscribed, so that nothing is missed from here on. */
     isLive() {
       return !closed && pusher.connection.state === 'connected' && [...channels.values()].every(Boolean);

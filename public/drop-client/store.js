@@ -31,6 +31,7 @@ export function createStore(serverNow) {
   /** @type {Set<string>} */
   const changedLists = new Set();
   let flushPlanned = false;
+  let closed = false;
   /** @type {ReturnType<typeof setTimeout>|undefined} */
   let boundaryTimer;
   /** The time as of which the watchers know every status. */
@@ -84,7 +85,7 @@ export function createStore(serverNow) {
     }
     if (changed.size > 0) plan();
     clearTimeout(boundaryTimer);
-    if (soonest < Infinity) boundaryTimer = setTimeout(recheck, Math.min(soonest - now + 1, LONGEST_TIMER_MS));
+    if (soonest < Infinity && !closed) boundaryTimer = setTimeout(recheck, Math.min(soonest - now + 1, LONGEST_TIMER_MS));
   }
 
   /**
@@ -175,6 +176,8 @@ export function createStore(serverNow) {
     /** Whether a drop's snapshot lags behind its events. */
     lacks: (/** @type {number} */ id) => entries.has(id) && needsSnapshot(entryOf(id)),
     close() {
+      // A reply may still come.
+      closed = true;
       clearTimeout(boundaryTimer);
       lists.clear();
       dropWatchers.clear();

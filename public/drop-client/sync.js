@@ -37,6 +37,7 @@ export class Sync {
   #failures = 0;
   /** Time (performance.now) until which events of an outage may still come; Infinity while it lasts. */
   #lateUntil = 0;
+  #wasLive = false;
   /** Whether a cache's reply is good enough for the next look. */
   #mustBeFresh = false;
   #stopWaking = () => {};
@@ -206,9 +207,11 @@ export class Sync {
     if (this.#channel?.isLive()) this.#state = 'live';
     else if (this.#failures > 0) this.#state = 'offline';
     else if (this.#snapshots.seen()) this.#state = 'polling';
+    // One more channel on its way is no outage: nothing was lost that could come late.
+    if (this.#wasLive && !this.#channel?.isConnected()) this.#lateUntil = Infinity;
+    this.#wasLive ||= this.#state === 'live';
     if (this.#state === before) return;
     if (before === 'live') {
-      this.#lateUntil = Infinity;
       // The appointment for the safety snapshot is far too late once events have stopped. All viewers may be here at once.
       this.lookIn(this.#timing.pollMs * (0.2 + 0.8 * Math.random()));
     } else if (this.#state === 'live' && this.#lateUntil === Infinity) {

@@ -1,6 +1,6 @@
 /**
- * Tells when the page is back among the living: the network returned, somebody looks at it again, or the device slept.
- * What was connected before may be dead without knowing it, and what was shown may be old.
+ * Tells when the page is back among the living: the network returned, somebody looks at it again, the device slept, or
+ * its clock was set. What was connected before may be dead without knowing it, and what was shown may be old.
  */
 
 const BEAT_MS = 1000;
@@ -24,6 +24,8 @@ export function watchForWaking(onWake) {
     last = Date.now();
     // Browsers let a hidden page's timers wait: that is no sleep, and its showing is told anyway.
     if (late > SLEPT_MS) wake(true);
+    // The clock was set back: the server's time has to be learned anew.
+    else if (late < -SLEPT_MS) wake();
   }, BEAT_MS);
   globalThis.addEventListener?.('online', onSign);
   globalThis.addEventListener?.('pageshow', onSign);

@@ -139,7 +139,7 @@ test('a new drop joins a watched list', async (t) => {
 });
 
 test('an upcoming drop opens by the clock alone', async (t) => {
-  const dropStartTime = new Date(Date.now() + 400).toISOString();
+  const dropStartTime = new Date(Date.now() + 1500).toISOString();
   const { shown } = open(t, new FakeShop(aDrop({ status: 'UPCOMING', dropStartTime })));
   await until(() => shown.at(-1)?.status === 'UPCOMING', 'upcoming');
   await until(() => shown.at(-1).status === 'LIVE', 'open');
@@ -177,7 +177,9 @@ test('who stops watching hears nothing more, and its channels are left', async (
   t.after(() => client.close());
   let calls = 0;
   const stop = client.watchDrop(1, () => (calls += 1));
-  await until(() => pusher.network.instances[0]?.channels.has('cache-drop-1'), 'subscribed');
+  let state = null;
+  client.onState((now) => (state = now));
+  await until(() => pusher.network.instances[0]?.channels.has('cache-drop-1') && state === 'live', 'subscribed');
   stop();
   const before = calls;
   assert.equal(pusher.network.instances[0].channels.has('cache-drop-1'), false);

@@ -122,9 +122,11 @@ class Dispatcher {
 
 /** A fake of the pusher-js class; `network` is what its instances share. */
 export function fakePusher() {
-  const network = { up: true, instances: [], cached: new Map(), connects: 0 };
+  const network = { up: true, confirms: true, instances: [], cached: new Map(), connects: 0 };
   class Pusher {
     channels = new Map();
+    /** Subscriptions on their way: name -> whether they were cancelled meanwhile. */
+    pending = new Map();
     connection = Object.assign(new Dispatcher(), { state: 'initialized' });
     constructor(key, options) {
       Object.assign(this, { key, options });
@@ -137,6 +139,7 @@ export function fakePusher() {
     #become(current) {
       if (this.connection.state === current) return;
       this.connection.state = current;
+      this.pending.clear();
       this.connection.emit('state_change', { current });
     }
     connect() {
@@ -146,7 +149,7 @@ export function fakePusher() {
       setTimeout(() => {
         if (this.connection.state !== 'connecting') return;
         this.#become('connected');
-        this.channels.forEach((_, name) => this.#confirm(name));
+        this.channels.forEach((_, name) => this.#ask(name));
       }, 2);
     }
     disconnect() {
@@ -166,13 +169,22 @@ export function fakePusher() {
     }
     subscribe(name) {
       if (!this.channels.has(name)) this.channels.set(name, new Dispatcher());
-      if (this.connection.state === 'connected') setTimeout(() => this.#confirm(name), 1);
+      if (this.connection.state === 'connected') this.#ask(name);
       return this.channels.get(name);
     }
+    /** As pusher-js does: what is on its way is left when it has come, and a reconnect asks for whatever was not left yet. */
     unsubscribe(name) {
-      this.channels.delete(name);
+      if (this.pending.has(name)) this.pending.set(name, true);
+      else this.channels.delete(name);
+    }
+    #ask(name) {
+      this.pending.set(name, false);
+      if (network.confirms) setTimeout(() => this.#confirm(name), 1);
     }
     #confirm(name) {
+      const isCancelled = this.pending.get(name);
+      this.pending.delete(name);
+      if (isCancelled) this.channels.delete(name);
       const channel = this.channels.get(name);
       channel?.emit('pusher:subscription_succeeded', {});
       if (!name.startsWith('cache-')) return;

@@ -135,3 +135,20 @@ test('a watcher that throws keeps the news from no other one', async (t) => {
   await until(() => told > 0, 'the other one');
   assert.equal(reported[0], 'of the page');
 });
+
+test('a client that was closed while it asked leaves no timer behind', async (t) => {
+  const shop = new FakeShop(aDrop({ status: 'UPCOMING', dropStartTime: new Date(Date.now() + HOUR_MS).toISOString() }));
+  const { fetch } = shop;
+  shop.fetch = (...request) => fetch(...request).finally(() => wait(20));
+  const timers = () => process.getActiveResourcesInfo().filter((kind) => kind === 'Timeout').length;
+  await wait(50); // those of the tests before
+  const before = timers();
+  const { client } = open(t, shop);
+  const shown = [];
+  client.watchDrop(1, (drop) => shown.push(drop));
+  await until(() => shop.paths('/api/drops/1').length > 0, 'asked');
+  client.close();
+  await wait(50);
+  assert.deepEqual(shown, []);
+  assert.equal(timers(), before);
+});

@@ -123,6 +123,44 @@ test('sold out over and over does not put off the snapshot that tells when units
   await until(() => shown.at(-1).nextExpiryAt, 'the snapshot', 1000);
 });
 
+test('one more drop is no outage: a live page does not go on asking for what its connection may have lost', async (t) => {
+  const { client, shop, states } = await live(t);
+  shop.put(aDrop({ id: 2 }));
+  const asked = shop.requests.length;
+  t.after(client.watchDrop(2, () => {}));
+  await until(() => shop.paths('/api/drops/2').length > 0 && states.at(-1) === 'live', 'live with both');
+  await wait(400); // more than ten times settleMs
+  assert.ok(shop.requests.length - asked <= 8, `${shop.requests.length - asked} requests`);
+});
+
+test('an outage that begins while one more channel is on its way is one', async (t) => {
+  const { client, shop, network, states } = await live(t, { restartMs: 20 });
+  shop.put(aDrop({ id: 2 }));
+  network.confirms = false;
+  t.after(client.watchDrop(2, () => {}));
+  await until(() => states.at(-1) === 'polling', 'on its way');
+  network.confirms = true;
+  network.instances[0].drop();
+  await until(() => states.at(-1) === 'live', 'live again');
+  const asked = shop.requests.length;
+  await until(() => shop.requests.length - asked > 12, 'looks for events that come late');
+});
+
+test('a channel that was left on its way, when the connection broke, does not come back with the next connection', async (t) => {
+  const { client, shop, network, states } = await live(t, { restartMs: 20 });
+  const pusher = network.instances[0];
+  shop.put(aDrop({ id: 2 }));
+  network.confirms = false;
+  const stop = client.watchDrop(2, () => {});
+  await until(() => pusher.pending.has('drop-2'), 'asked for');
+  stop();
+  network.confirms = true;
+  pusher.drop();
+  await until(() => states.at(-1) === 'live' && pusher.connection.state === 'connected', 'live again');
+  await until(() => pusher.pending.size === 0, 'confirmed');
+  assert.deepEqual([...pusher.channels.keys()].sort(), ['cache-drop-1', 'drop-1', 'drops']);
+});
+
 test('waking is told after a sleep, once, and not for a beat that is a little late', (t) => {
   let now = 0;
   t.mock.timers.enable({ apis: ['setInterval'] });
@@ -141,4 +179,17 @@ test('waking is told after a sleep, once, and not for a beat that is a little la
   stop();
   beat(3_600_000);
   assert.equal(woken, 1);
+});
+
+test('a local clock that was set back is noticed, and no reason to give a connection up', (t) => {
+  let now = 10_000_000;
+  t.mock.timers.enable({ apis: ['setInterval'] });
+  t.mock.method(Date, 'now', () => now);
+  const told = [];
+  t.after(watchForWaking((slept) => told.push(slept)));
+  for (const ms of [1000, -3_600_000, 1000]) {
+    now += ms;
+    t.mock.timers.tick(1000);
+  }
+  assert.deepEqual(told, [false]);
 });
