@@ -70,10 +70,10 @@ def _http(
     subjects: dict[str, Callable[[], float]] = {}
     for age, (server, where) in (("old", old), ("young", young)):
         for kind, path in (("list", "/api/drops"), ("drop", f"/api/drops/{where.hot_drop}")):
-            subjects[f"{kind}, {age}"] = partial(_cost_ms, stack, server, path, size.requests // 8)
+            subjects[f"{kind}, {age}"] = partial(_cost_ms, stack, server, path, size.requests // 12)
             if age == "old":
                 tag = etag(server.url + path)
-                again = partial(_cost_ms, stack, server, path, size.requests // 8, (f"If-None-Match: {tag}",), 304)
+                again = partial(_cost_ms, stack, server, path, size.requests // 12, (f"If-None-Match: {tag}",), 304)
                 subjects[f"{kind}, {age}, 304"] = again
     for name, subject in subjects.items():
         progress(f"HTTP, warming up: {name}")
