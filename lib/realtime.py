@@ -73,16 +73,16 @@ def publish(messages: list[Message]) -> None:
 
     Raises PublishFailed.
     """
-    import requests
+    from urllib3.exceptions import ConnectTimeoutError, NewConnectionError, ProtocolError
 
     # A new batch for each try: trigger_batch changes its argument.
     try:
         answer = _client().trigger_batch(_batch(messages))
-    except requests.ConnectTimeout as error:
+    except (NewConnectionError, ProtocolError):
+        answer = _second_try(messages)
+    except ConnectTimeoutError as error:
         # A connection that never came about: no second wait for the same.
         raise PublishFailed(type(error).__name__, on_its_way=False) from None
-    except requests.ConnectionError:
-        answer = _second_try(messages)
     except Exception as error:
         raise PublishFailed(type(error).__name__, on_its_way=True) from None
     # soketi answers errors with HTTP 200.
@@ -91,16 +91,13 @@ def publish(messages: list[Message]) -> None:
 
 
 def _second_try(messages: list[Message]) -> Any:
+    from urllib3.exceptions import NewConnectionError
+
     try:
         return _client().trigger_batch(_batch(messages))
     except Exception as error:
-        raise PublishFailed(type(error).__name__, on_its_way=not _was_refused(error)) from None
-
-
-def _was_refused(error: Exception) -> bool:
-    """Whether nobody listens there (any more): requests wraps urllib3's reason."""
-    reason = getattr(error.args[0] if error.args else None, "reason", None)
-    return type(reason).__name__ == "NewConnectionError"
+        # Where nobody listens (any more), nothing is on its way.
+        raise PublishFailed(type(error).__name__, on_its_way=not isinstance(error, NewConnectionError)) from None
 
 
 def _batch(messages: list[Message]) -> list[dict[str, str]]:
@@ -118,6 +115,25 @@ def _encode(data: dict[str, Any]) -> str:
     if "sizes" in data:
         return _encode({key: value for key, value in data.items() if key != "sizes"})
     return text
+
+
+class _Wire:
+    """How `pusher` sends: by kept-alive connections. Its own way, `requests`, takes two and a half times as long."""
+
+    def __init__(self, client: Any) -> None:
+        import urllib3
+        from pusher.requests import CERT_PATH
+
+        to = {"host": client.host, "port": client.port, "timeout": client.timeout, "retries": False, "maxsize": 2}
+        self._pool = (
+            urllib3.HTTPSConnectionPool(**to, ca_certs=CERT_PATH) if client.ssl else urllib3.HTTPConnectionPool(**to)
+        )
+
+    def send_request(self, request: Any) -> Any:
+        from pusher.http import process_response
+
+        answer = self._pool.urlopen(request.method, request.signed_path, request.body, request.headers)
+        return process_response(answer.status, answer.data.decode())
 
 
 _made: "pusher.Pusher | None" = None
@@ -141,6 +157,7 @@ def _client() -> "pusher.Pusher":
                 secret=s.pusher_secret,
                 ssl=s.pusher_use_tls,
                 timeout=timeout_seconds(),
+                backend=_Wire,
                 **own_server,
             )
         return _made

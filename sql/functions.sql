@@ -394,7 +394,8 @@ begin
 end
 $$;
 
--- Expires up to `p_limit` due holds of any drop. Stripes that buyers have locked are left for the next call.
+-- Expires up to `p_limit` due holds of any drop. Stripes that buyers have locked are left for the next call. next_due_at: the
+-- nearest deadline of a live hold; now, if the limit was reached, because more may be due, and looking costs a step a size.
 create or replace function expire_due(
   p_limit integer,
   out expired integer, out next_due_at timestamptz, out server_time timestamptz
@@ -413,6 +414,7 @@ begin
     expired := expired + expire_size(v_next.drop_id, v_next.size, server_time, p_limit - expired);
     exit when expired >= p_limit;
   end loop;
+  if expired >= p_limit then next_due_at := server_time; return; end if;
   select min(n.due_at) into next_due_at from next_deadlines() n;
 end
 $$;

@@ -21,6 +21,7 @@ from tests.bench import __main__ as bench
 from tests.bench import charts, page, pgbench, profile
 from tests.bench.measure import Report, Target, interleave, percentile
 from tests.bench.relay import relayed
+from tests.bench.report import Run, save
 from tests.bench.simulation import tables
 
 # In CI both must be there: .ci/run installs them.
@@ -63,6 +64,14 @@ def test_a_target_is_judged_by_the_median_of_its_rounds() -> None:
     assert (fast.ratio, fast.is_met) == (2.0, True)
     assert (slow.ratio, slow.is_met) == (2.0, False)
     assert not Target("a hair below", [1.99], 2.0).is_met
+
+
+def test_what_was_measured_at_full_size_stays_when_less_is_measured_later(tmp_path: Path) -> None:
+    path = tmp_path / "results.json"
+    for size in ("full", "normal"):
+        saved = save(path, Report("reads", "Reads"), Run(size, "abc", 1.0, 0.0), ["reads", "sweep"])
+    assert list(saved["scenarios"]) == ["reads", "reads_full"]
+    assert "make bench SCENARIO=reads SIZE=full`" in page.render(saved)
 
 
 def test_what_pgbench_does_while_it_warms_up_does_not_count() -> None:
@@ -124,7 +133,7 @@ def _echo(connection: socket.socket) -> None:
 def test_the_kept_page_and_charts_are_those_of_the_kept_results() -> None:
     kept = ROOT / "docs" / "bench"
     found = json.loads((kept / "results.json").read_text())
-    assert set(found["scenarios"]) <= set(bench.SCENARIOS)
+    assert {name.removesuffix("_full") for name in found["scenarios"]} == set(bench.SCENARIOS)
     assert (kept / "README.md").read_text() == page.render(found)
     assert {chart.stem for chart in kept.glob("*.svg")} == set(charts.CHARTS) & set(found["scenarios"])
     document = (ROOT / "docs" / "SCALE.md").read_text()

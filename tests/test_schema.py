@@ -161,12 +161,15 @@ def test_every_conflict_of_the_errors_is_decided_in_sql():
         "delete from stock_stripes where drop_id = 1",
         "update stock_stripes set stripe = 9 where drop_id = 1",
         "truncate stock_stripes cascade",
+        "delete from reservations where status = 'PURCHASED'",
+        "update reservations set id = default where status = 'PURCHASED'",
+        "truncate reservations cascade",
     ],
 )
-def test_what_reservations_point_to_is_never_removed(database, make_users, make_drop, removal):
-    """They have no foreign keys to their buyer and their stripe, which cost every reserve two queries."""
-    make_users(1)
-    make_drop()
+def test_what_reservations_and_purchases_point_to_is_never_removed(database, make_users, make_drop, removal):
+    """They have no foreign keys to buyers, stripes and holds, which cost each reserve and each purchase two queries."""
+    (buyer,) = make_users(1)
+    inventory.purchase(inventory.reserve(make_drop(), buyer).id, buyer)
     with pytest.raises(psycopg.errors.RestrictViolation):
         database.connection.execute(removal)
 

@@ -6,6 +6,8 @@ import time
 from functools import partial
 from pathlib import Path
 
+import pytest
+
 from lib import inventory
 from scheduled.reap import sweep
 from tests.support.buyers import CROWD, all_at_once, in_background, sessions, wait_until
@@ -17,15 +19,25 @@ def _hold_all(drop, users):
     return [inventory.reserve(drop, user) for user in users]
 
 
-def test_overdue_holds_are_expired_in_batches_until_none_is_left(database, make_drop, make_users, configure):
-    configure(SWEEP_BATCH="2")
+@pytest.mark.parametrize("batch", [2, 3])  # the last batch is full, or it is not
+def test_overdue_holds_are_expired_in_batches_until_none_is_left(database, make_drop, make_users, configure, batch):
+    configure(SWEEP_BATCH=str(batch))
     drop, users = make_drop(stock=9), make_users(9)
     _hold_all(drop, users)
     database.shift_clock(61)
     swept = sweep(30)
-    assert swept.expired == 9 and swept.sweeps >= 5
+    assert swept.expired == 9 and swept.sweeps >= 9 // batch + 1
     assert swept.next_due_at is None
     assert database.stock(drop) == (9, 0, 0)
+
+
+def test_a_full_batch_says_that_more_may_be_due_now(database, make_drop, make_users):
+    drop, users = make_drop(), make_users(3)
+    _hold_all(drop, users)
+    database.shift_clock(61)
+    full, rest = inventory.expire_due(3), inventory.expire_due(3)
+    assert (full.expired, full.next_due_at) == (3, full.server_time)
+    assert (rest.expired, rest.next_due_at) == (0, None)
 
 
 def test_an_idle_database_is_left_alone_at_once(database):

@@ -71,11 +71,12 @@ def measure(names: list[str], size_name: str, out: Path) -> int:
             run = report.Run(size_name, commit, time.monotonic() - began, share)
             results = report.save(out / "results.json", found, run, list(SCENARIOS))
             report.print_report(found, share)
-    report.print_summary(results, names)
+    keys = [report.key(name, size_name) for name in names]
+    report.print_summary(results, keys)
     charts.draw(results, out)
     (out / "README.md").write_text(page.render(results))
     print(f"\n{out}: results.json, README.md, charts", flush=True)
-    return sum(not target["met"] for name in names for target in results["scenarios"][name]["targets"])
+    return sum(not target["met"] for name in keys for target in results["scenarios"][name]["targets"])
 
 
 def _names(text: str) -> list[str]:

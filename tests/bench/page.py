@@ -49,7 +49,10 @@ def render(results: Found) -> str:
 
 
 def _scenario(name: str, scenario: Found) -> list[str]:
-    lines = ["", f"## {scenario['title']}", ""]
+    words, command = "", f"make bench SCENARIO={name}"
+    if scenario["size"] == "full":
+        words, command = ", full size", f"{command.removesuffix('_full')} SIZE=full"
+    lines = ["", f"## {scenario['title']}{words}", ""]
     if scenario["foreign_share"] > QUIET_SHARE:
         lines.append(
             "**Other programs had most of the machine meanwhile: an order of magnitude, to be measured again.**"
@@ -58,7 +61,7 @@ def _scenario(name: str, scenario: Found) -> list[str]:
     lines += [f"- {note}" for note in scenario["notes"]]
     day = scenario["measured"].partition("T")[0]
     lines.append(
-        f"- `make bench SCENARIO={name}`, {day}, commit {scenario['commit']}, size {scenario['size']}, "
+        f"- `{command}`, {day}, commit {scenario['commit']}, size {scenario['size']}, "
         f"{scenario['seconds']:.0f} s; other programs took {scenario['foreign_share']:.0%} of the processors meanwhile"
     )
     if name in CHARTS:

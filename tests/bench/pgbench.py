@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from dev.ports import HOST
@@ -21,6 +21,8 @@ class Run:
 
     per_second: float
     latency_ms: float
+    # All transactions, those of the warming up too.
+    processed: int = field(default=0, compare=False)
 
 
 def run(stack: Stack, script: str, drop_id: int, connections: int, size: Size, database: str = DATABASE) -> Run:
@@ -58,7 +60,7 @@ def _after(warm_seconds: int, summary: str, progress: str) -> Run:
     warm = [tuple(map(float, line)) for line in told[:warm_seconds]]
     seconds = count / rate - (warm[-1][0] if warm else 0.0)
     if not warm or seconds < 0.5:  # on a machine so busy that it told late
-        return Run(rate, latency)
+        return Run(rate, latency, int(count))
     before = sum(first_rate for _, first_rate, _ in warm)
     waited = sum(first_rate * first_latency for _, first_rate, first_latency in warm)
-    return Run((count - before) / seconds, (count * latency - waited) / (count - before))
+    return Run((count - before) / seconds, (count * latency - waited) / (count - before), int(count))

@@ -7,6 +7,7 @@ import os
 import platform
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -83,6 +84,11 @@ def load_results(path: Path) -> dict[str, Any]:
     return json.loads(path.read_text()) if path.exists() else {}
 
 
+def key(scenario: str, size: str) -> str:
+    """Its name in the results: what was measured at full size stays beside the usual run, which is made more often."""
+    return f"{scenario}_full" if size == "full" else scenario
+
+
 @dataclass(frozen=True, slots=True)
 class Run:
     """How a scenario was measured. `foreign_share`: of the processors, taken by other programs meanwhile."""
@@ -98,7 +104,7 @@ def save(path: Path, report: Report, run: Run, order: list[str]) -> dict[str, An
     results = load_results(path)
     results["machine"] = machine()
     scenarios = results.get("scenarios", {})
-    scenarios[report.scenario] = {
+    scenarios[key(report.scenario, run.size)] = {
         **report.as_json(),
         "measured": datetime.now(UTC).isoformat(timespec="seconds"),
         "commit": run.commit,
@@ -106,13 +112,14 @@ def save(path: Path, report: Report, run: Run, order: list[str]) -> dict[str, An
         "seconds": round(run.seconds, 1),
         "foreign_share": round(run.foreign_share, 3),
     }
-    results["scenarios"] = {name: scenarios[name] for name in order if name in scenarios}
+    keys = [key(name, size) for name in order for size in ("normal", "full")]
+    results["scenarios"] = {name: scenarios[name] for name in keys if name in scenarios}
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(results, indent=1) + "\n")
     return results
 
 
-def print_summary(results: dict[str, Any], names: list[str]) -> None:
+def print_summary(results: dict[str, Any], names: Sequence[str]) -> None:
     """Every target in one list."""
     print("\nTargets")
     for name in names:

@@ -28,7 +28,7 @@ class Size:
     due_holds: int = 100_000
     timed_holds: int = 2_000
     timed_seconds: float = 10.0
-    rest_events: int = 40
+    rest_events: int = 30
     memory_requests: int = 100_000
 
 

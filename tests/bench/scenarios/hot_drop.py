@@ -39,6 +39,8 @@ def _measure(stack: Stack, size: Size, progress: Progress, report: Report, disk:
         return pgbench.run(stack, script, drop_id, connections, size).per_second
 
     for connections in size.connections:
+        if disk == "slow" and connections == 1:
+            continue  # a commit at a time: nothing to learn
         where = f"{connections} connections, {words}"
         subjects = {name: partial(rate, script, connections) for name, script in SCRIPTS.items()}
         found = interleave(subjects, size.rounds, _prefixed(progress, where))

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from functools import partial
 
 from tests.bench import load, pgbench, shop
+from tests.bench.cpu import tree_seconds
 from tests.bench.measure import Progress, Report, interleave
 from tests.bench.shop import Shop
 from tests.bench.size import Size
@@ -24,13 +25,16 @@ def run(stack: Stack, size: Size, progress: Progress) -> Report:
     old = shop.make(stack, "shop_old", size.shop_share, progress)
     young = shop.make(stack, "shop_young", size.shop_share / 100, progress)
     report.notes.append(f"old: {old.words}; young: {young.words}; {size.shop_share:.0%} of the full size (SIZE=full)")
+    report.notes.append(
+        "cost: processor time of Postgres (SQL), or of function, pooler and Postgres (HTTP), for each answer"
+    )
     report.notes.append("one drop has half of all reservations and purchases, and 100 live holds in both shops")
     _sql(stack, size, progress, report, old, young)
     with (
         stack.server(stack.pgbouncer.url(old.database)) as old_server,
         stack.server(stack.pgbouncer.url(young.database)) as young_server,
     ):
-        _http(size, progress, report, (old_server, old), (young_server, young))
+        _http(stack, size, progress, report, (old_server, old), (young_server, young))
     return report
 
 
@@ -38,8 +42,9 @@ def _sql(stack: Stack, size: Size, progress: Progress, report: Report, old: Shop
     scripts = {"list": "list_drops", "drop": "get_drop"}
 
     def cost_ms(kind: str, where: Shop) -> float:
+        before = tree_seconds(stack.postgres.pid)
         run = pgbench.run(stack, scripts[kind], where.hot_drop, 1, size, where.database)
-        return run.latency_ms
+        return (tree_seconds(stack.postgres.pid) - before) * 1000 / run.processed
 
     subjects = {
         f"{kind}, {age}": partial(cost_ms, kind, where)
@@ -54,14 +59,21 @@ def _sql(stack: Stack, size: Size, progress: Progress, report: Report, old: Shop
         report.at_most(name, TIMES_YOUNG, found[f"{kind}, old"], found[f"{kind}, young"])
 
 
-def _http(size: Size, progress: Progress, report: Report, old: tuple[Server, Shop], young: tuple[Server, Shop]) -> None:
+def _http(
+    stack: Stack,
+    size: Size,
+    progress: Progress,
+    report: Report,
+    old: tuple[Server, Shop],
+    young: tuple[Server, Shop],
+) -> None:
     subjects: dict[str, Callable[[], float]] = {}
     for age, (server, where) in (("old", old), ("young", young)):
         for kind, path in (("list", "/api/drops"), ("drop", f"/api/drops/{where.hot_drop}")):
-            subjects[f"{kind}, {age}"] = partial(_cost_ms, server, path, size.requests // 8)
+            subjects[f"{kind}, {age}"] = partial(_cost_ms, stack, server, path, size.requests // 12)
             if age == "old":
                 tag = etag(server.url + path)
-                again = partial(_cost_ms, server, path, size.requests // 8, (f"If-None-Match: {tag}",), 304)
+                again = partial(_cost_ms, stack, server, path, size.requests // 12, (f"If-None-Match: {tag}",), 304)
                 subjects[f"{kind}, {age}, 304"] = again
     for name, subject in subjects.items():
         progress(f"HTTP, warming up: {name}")
@@ -75,12 +87,17 @@ def _http(size: Size, progress: Progress, report: Report, old: tuple[Server, Sho
         report.at_most(f"{kind}, HTTP: cost 304 : 200", 1.0, found[f"{kind}, old, 304"], cost)
 
 
-def _cost_ms(server: Server, path: str, count: int, headers: tuple[str, ...] = (), status: int = 200) -> float:
-    """Milliseconds of the whole machine for each answer, with as many clients as keep it busy."""
-    done = load.run(
-        server.url, path, count=count, connections=CONNECTIONS, method="GET", headers=headers, expect=(status,)
-    )
-    return 1000 / done.per_second
+def _cost_ms(
+    stack: Stack, server: Server, path: str, count: int, headers: tuple[str, ...] = (), status: int = 200
+) -> float:
+    """Milliseconds of processor time of function, pooler and Postgres for each answer."""
+
+    def spent() -> float:
+        return sum(tree_seconds(pid) for pid in (server.pid, stack.pgbouncer.pid, stack.postgres.pid))
+
+    before = spent()
+    load.run(server.url, path, count=count, connections=CONNECTIONS, method="GET", headers=headers, expect=(status,))
+    return (spent() - before) * 1000 / count
 
 
 def etag(url: str) -> str:

@@ -27,11 +27,12 @@ VARIANTS: dict[str, dict[str, Any]] = {
 }
 SEED = 7
 DOCUMENT = ROOT / "docs" / "SCALE.md"
+KEPT = ROOT / "docs" / "bench"
 
 
 def find_results(asked: Path | None) -> Path:
     """This machine's own results, else the reference run's."""
-    for path in [asked] if asked else [ROOT / "bench" / "results.json", ROOT / "docs" / "bench" / "results.json"]:
+    for path in [asked] if asked else [ROOT / "bench" / "results.json", KEPT / "results.json"]:
         if path.exists() and "cpu_parts" in json.loads(path.read_text())["scenarios"]:
             return path
     raise SystemExit("error: no results of the benchmark; measure first with: make bench")
@@ -60,9 +61,11 @@ def main() -> int:
     parser.add_argument("--buyers", type=int, default=1_000_000)
     parser.add_argument("--results", type=Path)
     parser.add_argument("--out", type=Path, default=ROOT / "bench")
-    parser.add_argument("--publish", action="store_true", help="write the tables into docs/SCALE.md")
+    parser.add_argument("--publish", action="store_true", help="on the kept results, into docs/SCALE.md and docs/bench")
     parser.add_argument("--quick", action="store_true", help="without the variants")
     options = parser.parse_args()
+    if options.publish:
+        options.results, options.out = KEPT / "results.json", KEPT
     path = find_results(options.results)
     results = json.loads(path.read_text())
     measured = inputs.Measured.of(results)
