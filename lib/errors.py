@@ -174,11 +174,15 @@ class Unavailable(HoldfastError):
     status = 503
 
 
+_REPEAT = (
+    "Repeat the request in a moment: nothing is held or bought twice. What makes or restocks a drop needs an "
+    "Idempotency-Key for that."
+)
+
+
 class Busy(Unavailable):
     code, title = "busy", "Too much going on at this instant"
-    default_detail = (
-        "The request could not get its turn in time and changed nothing that a repetition would double. Repeat it."
-    )
+    default_detail = f"The request could not get its turn in time. {_REPEAT}"
 
     def __init__(self, detail: str | None = None, *, retry_after_seconds: int = 1) -> None:
         super().__init__(detail, retry_after_seconds=retry_after_seconds)
@@ -186,7 +190,7 @@ class Busy(Unavailable):
 
 class DatabaseUnavailable(Unavailable):
     code, title = "database_unavailable", "The database does not answer"
-    default_detail = "The database cannot be reached. Repeat the request in a moment; repeating is safe."
+    default_detail = f"The database cannot be reached. {_REPEAT}"
 
     def __init__(self, detail: str | None = None, *, retry_after_seconds: int = 2) -> None:
         super().__init__(detail, retry_after_seconds=retry_after_seconds)
