@@ -32,7 +32,7 @@ declare
     -- functions_events.sql
     'fold_changed', 'fold_stock', 'mark_stock', 'replace_marks', 'sample_stock',
     -- tables
-    'keep_row', 'reservation_is_sound'];
+    'keep_row', 'outbox_kind_is_known', 'reservation_is_sound'];
   v_schema constant text := quote_ident(current_schema());
   v_function record;
 begin
