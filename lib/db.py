@@ -46,7 +46,6 @@ _BUSY = (
 _REFUSED = re.compile(r"authentication failed|no such user|role \"[^\"]*\" (does not exist|is not permitted to log in)")
 _REFUSED_STATES = ("28P01", "28000")
 
-
 # Called when the database refuses the credentials: whether there are others by now. bool() is False.
 on_authentication_failure: Callable[[], bool] = bool
 
@@ -193,8 +192,7 @@ def close_pool() -> None:
 
 def deadline() -> float:
     """When the current request has to have its answer from the database, in time.monotonic()'s seconds."""
-    trace = current.get()
-    started = trace.started if trace is not None else time.monotonic()
+    started = trace.started if (trace := current.get()) is not None else time.monotonic()
     return started + settings().database_timeout_ms / 1000
 
 
@@ -291,6 +289,8 @@ def _once(run: Callable[[TimeLimitedConnection], T], limit: float, *, fresh: boo
             raise Busy from error
         except _BUSY as error:
             raise Busy from error
+        except psycopg.errors.InsufficientPrivilege as error:
+            raise NotConfigured("DATABASE_URL's user is no member of holdfast_app, nor the tables' owner.") from error
         except (psycopg.OperationalError, psycopg.InterfaceError) as error:
             if error.sqlstate in _REFUSED_STATES:  # from a pooler that logs in on behalf of its clients
                 connection.close()

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import psycopg
 import pytest
 
@@ -164,6 +165,21 @@ def test_a_shop_sells_with_nothing_but_this_role(database: Database, make_drop: 
     with pytest.raises(errors.SoldOut):
         inventory.reserve(drop, other)
     assert database.stock(drop) == (0, 0, 1)
+
+
+def test_a_user_outside_the_role_is_told_what_is_missing(
+    client: httpx2.Client, configure: Make, database: Database
+) -> None:
+    stranger = f"stranger_{os.getpid()}"
+    database.connection.execute(f"create role {stranger} login")
+    try:
+        configure(DATABASE_URL=database.direct_url.replace("postgres@", f"{stranger}@"))
+        for answer in (client.get("/api/health"), client.post("/api/reserve/1", json={"userId": 1})):
+            assert (answer.status_code, answer.json()["code"]) == (503, "not_configured")
+            assert "holdfast_app" in answer.json()["error"]
+    finally:
+        db.close_pool()
+        database.connection.execute(f"drop role {stranger}")
 
 
 @pytest.fixture
