@@ -172,7 +172,7 @@ def test_functions_of_the_version_before_which_give_no_limit_have_none(
     drop, (user,) = make_drop(5), make_users(1)
     hold_and_release(drop, user)
     with sessions(database, 1) as (session,):
-        assert session.reserve(drop, user)[0] == "ok"
+        assert session.row("select outcome from reserve(%s, %s, null)", drop, user) == ("ok",)
 
 
 def test_a_buyer_who_posts_twenty_times_at_once_gets_no_more_than_one_hold_beyond_what_was_under_way(

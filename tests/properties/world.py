@@ -20,13 +20,6 @@ from tests.support.buyers import HANG_SECONDS
 from tests.support.database import Database
 
 START = datetime(2030, 1, 1, tzinfo=UTC)
-# One statement at the start of time for all sessions; the machine alone changes it, so a deadline is met exactly.
-FROZEN_CLOCK = """
-create table machine_clock (at timestamptz not null);
-insert into machine_clock values ('2030-01-01T00:00:00Z');
-grant select on machine_clock to public;
-create or replace function clock() returns timestamptz language sql volatile as $$ select at from machine_clock $$;
-"""
 ENVIRONMENT = {
     "AUTH_MODE": "trusted",
     "CRON_SECRET": CRON_SECRET,
@@ -58,11 +51,8 @@ class World:
         self.database.connection.execute("set session_replication_role = replica")
         self.database.connection.execute(f"truncate {', '.join(self.tables)}")
         self.database.connection.execute("reset session_replication_role")
-        self.set_clock(START)
+        self.database.set_clock(START)
         self.wire.reset()
-
-    def set_clock(self, at: datetime) -> None:
-        self.database.connection.execute("update machine_clock set at = %s", [at])
 
     def add_users(self, count: int) -> dict[int, str]:
         query = "insert into users (username) select %s || n from generate_series(1, %s) n returning id, username"
@@ -82,11 +72,11 @@ def world(
     database: Database, configure: Callable[..., None], wire: Wire, channel: dict[str, str] | None = None
 ) -> Iterator[World]:
     """A world over this test's database. `configure` changes the environment of the functions."""
-    database.connection.execute(FROZEN_CLOCK)
+    database.freeze_clock()
     configure(**ENVIRONMENT, **(CHANNEL if channel is None else channel))
     tables = database.rows("""
         select tablename from pg_tables
-        where schemaname = 'public' and tablename not in ('schema_migrations', 'test_clock', 'machine_clock')
+        where schemaname = 'public' and tablename not in ('schema_migrations', 'test_clock', 'frozen_clock')
     """)
     with pytest.MonkeyPatch.context() as patch, TestClient(Gateway(), base_url="http://localhost") as client:
         patch.setattr(realtime, "publish", wire.publish)

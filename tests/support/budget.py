@@ -11,6 +11,7 @@ import random
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from lib import events, inventory
 from lib.errors import SoldOut
@@ -64,22 +65,18 @@ class Sale:
 
     def run(self, arrival: Callable[[random.Random], float]) -> Bill:
         self._outbox.settle()
-        self._began = self._database.value("select clock()")
+        self._database.freeze_clock()
+        self._began: datetime = self._database.value("select clock()")
         for number in range(UNITS + GIVEN_BACK):
             self._comes(arrival(self._dice), next(self._users), buys=number >= GIVEN_BACK)
         while self._agenda:
             now, _, act = heapq.heappop(self._agenda)
-            self._set_clock(now)
+            self._database.set_clock(self._began + timedelta(seconds=now))
             act(now)
         return Bill(self._stock_changes, self._purchases, self._published)
 
     def _at(self, now: float, act: Callable[[float], None]) -> None:
         heapq.heappush(self._agenda, (now, next(self._order), act))
-
-    def _set_clock(self, seconds: float) -> None:
-        self._database.connection.execute(
-            "update test_clock set shift = %s + make_interval(secs => %s) - clock_timestamp()", [self._began, seconds]
-        )
 
     def _comes(self, now: float, user: int, buys: bool) -> None:
         self._at(now, lambda then: self._reserve(then, user, buys))

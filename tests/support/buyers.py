@@ -13,6 +13,7 @@ import psycopg
 
 from lib import db
 from lib.errors import HoldfastError
+from lib.settings import settings
 from tests.support.database import Database
 
 T = TypeVar("T")
@@ -94,7 +95,10 @@ class Session:
 
     def reserve(self, drop_id: int, user_id: int, size: str | None = None) -> tuple[str, int | None]:
         """(outcome, id of the hold)."""
-        outcome, hold_id = self.row("select outcome, (hold).id from reserve(%s, %s, %s)", drop_id, user_id, size)
+        rate = settings()
+        limits = (rate.reserve_rate_limit or None, rate.reserve_rate_window_seconds)
+        query = "select outcome, (hold).id from reserve(%s, %s, %s, %s, %s)"
+        outcome, hold_id = self.row(query, drop_id, user_id, size, *limits)
         return outcome, hold_id
 
     def hold(self, drop_id: int, user_id: int, size: str | None = None) -> int:

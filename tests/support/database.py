@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import psycopg
@@ -14,6 +15,12 @@ select z.drop_id, z.size, z.total_stock,
         where r.drop_id = z.drop_id and r.size = z.size and r.status = 'ACTIVE') as held,
        (select count(*) from purchases p where p.drop_id = z.drop_id and p.size = z.size) as purchased
 from drop_sizes z order by z.drop_id, z.size
+"""
+# Instead of the real time and an offset: nothing passes while nobody moves it, so a deadline is met to the microsecond.
+FROZEN_CLOCK = """
+create table frozen_clock as select clock() as at;
+grant select on frozen_clock to public;
+create or replace function clock() returns timestamptz language sql volatile as $$ select at from frozen_clock $$;
 """
 
 
@@ -40,6 +47,13 @@ class Database:
     def shift_clock(self, seconds: float) -> None:
         """Move what Postgres' clock() says, forward from where it is."""
         self.connection.execute("update test_clock set shift = shift + make_interval(secs => %s)", [seconds])
+
+    def freeze_clock(self) -> None:
+        """From now on only `set_clock` moves what clock() says."""
+        self.connection.execute(FROZEN_CLOCK)
+
+    def set_clock(self, at: datetime) -> None:
+        self.connection.execute("update frozen_clock set at = %s", [at])
 
     def statuses(self, drop_id: int) -> dict[str, int]:
         """Reservations of a drop by status."""
