@@ -32,6 +32,11 @@ def _plain_text(value: str) -> str:
     return value
 
 
+def _plain_query(value: object) -> object:
+    """Before blanks at the ends are cut off: in an address a line break at an end is nobody's typing."""
+    return _plain_text(value) if isinstance(value, str) else value
+
+
 def _price(value: object) -> Decimal:
     """A JSON number or a numeric string, exactly as written: 19.99 is not 19.989999."""
     if isinstance(value, bool) or not isinstance(value, int | float | str | Decimal):
@@ -97,7 +102,7 @@ SizeLabel = Annotated[
 SearchText = Annotated[
     str,
     StringConstraints(strip_whitespace=True, max_length=200),
-    AfterValidator(_plain_text),
+    BeforeValidator(_plain_query),
     _NO_CONTROL_CHARACTERS,
 ]
 WantedSize = Annotated[str, Field(strict=True, max_length=200), AfterValidator(_plain_text), _NO_CONTROL_CHARACTERS]

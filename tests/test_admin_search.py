@@ -66,7 +66,7 @@ def test_what_was_found_comes_in_pages(client: httpx2.Client, make_drop: MakeDro
 
 @pytest.mark.parametrize(
     "query",
-    ["limit=0", "limit=101", "status=live", "status=OPEN", "q=%00", "q=a%0Ab", "q=" + "x" * 201, "after=x"],
+    ["limit=0", "limit=101", "status=live", "status=OPEN", "q=%00", "q=a%0Ab", "q=%0Ba", "q=" + "x" * 201, "after=x"],
 )
 def test_a_search_has_bounds(client: httpx2.Client, database: Database, query: str) -> None:
     problem(client.get(f"/api/admin/drops?{query}"), 422, "validation_failed")
