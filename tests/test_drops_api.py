@@ -119,6 +119,18 @@ def test_a_drop_moves_through_its_statuses_with_the_clock(
     assert seen == ["UPCOMING", "LIVE", "SOLD_OUT", "LIVE", "ENDED"]
 
 
+def test_nobody_gets_a_unit_at_the_end_and_everybody_just_before(
+    client: httpx2.Client, database: Database, make_drop: MakeDrop, make_users: MakeUsers
+) -> None:
+    end, users = clock(database, 100), make_users(2)
+    drop_id = make_drop(2, end=end)
+    database.freeze_clock()
+    database.set_clock(end)
+    problem(client.post(f"/api/reserve/{drop_id}", json={"userId": users[0]}), 409, "drop_ended")
+    database.set_clock(end - timedelta(microseconds=1))
+    assert client.post(f"/api/reserve/{drop_id}", json={"userId": users[1]}).status_code == 201
+
+
 @pytest.mark.parametrize(("state", "status"), [("PAUSED", "PAUSED"), ("CANCELLED", "CANCELLED"), ("OPEN", "LIVE")])
 def test_the_shop_sets_the_state(client: httpx2.Client, make_drop: MakeDrop, state: str, status: str) -> None:
     drop_id = make_drop(1)

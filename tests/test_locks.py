@@ -26,13 +26,24 @@ def _wrote_nothing(session: Session) -> bool:
     return session.row("select pg_current_xact_id_if_assigned() is null")[0]
 
 
-def test_reservenever_waits_for_a_stripe(database, make_drop, make_users):
+def test_reserve_never_waits_for_a_stripe(database, make_drop, make_users):
     drop, (user,) = make_drop(stock=100), make_users(1)
     with sessions(database, 2) as (other, buyer):
         other.begin()
         other.lock_stripes(drop)
         assert never_waits(buyer).reserve(drop, user) == ("busy", None)
     assert database.stock(drop) == (100, 0, 0)
+
+
+def test_a_reserve_never_waits_for_the_stripe_of_the_buyers_own_overdue_hold(database, make_drop, make_users):
+    drop, (user,) = make_drop(stock=1, hold_seconds=60), make_users(1)
+    inventory.reserve(drop, user)
+    database.shift_clock(61)
+    with sessions(database, 2) as (other, buyer):
+        other.begin()
+        other.lock_stripes(drop)
+        assert never_waits(buyer).reserve(drop, user) == ("busy", None)
+    assert database.stock(drop) == (0, 1, 0)
 
 
 def test_locked_units_are_told_busy_and_never_sold_out(database, make_drop, make_users):

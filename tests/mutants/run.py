@@ -47,13 +47,11 @@ def copy_tree(to: Path) -> None:
 
 def first_red(root: Path, tests: list[str]) -> str | None:
     """The test that fails first in this tree; None if all pass. Raises RuntimeError if they cannot run."""
-    result = subprocess.run(
-        [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *tests],
-        cwd=root,
-        capture_output=True,
-        text=True,
-        timeout=SECONDS,
-    )
+    line = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *tests]
+    try:
+        result = subprocess.run(line, cwd=root, capture_output=True, text=True, timeout=SECONDS)
+    except subprocess.TimeoutExpired:
+        return f"{' '.join(tests)} did not end in {SECONDS:.0f} s"
     found = re.search(r"^(?:FAILED|ERROR) (\S+)", result.stdout, re.MULTILINE)
     if result.returncode == 1 and found is not None:
         return found[1]
