@@ -32,7 +32,7 @@ class _Outcome:
     outcome: str
 
 
-O = TypeVar("O", bound=_HasOutcome)  # noqa: E741 - O for outcome
+OutcomeT = TypeVar("OutcomeT", bound=_HasOutcome)
 
 # Where reserve says when to come again.
 _UNTIL = {errors.DropNotStarted.code: "starts_at", errors.RateLimited.code: "allowed_at"}
@@ -275,14 +275,14 @@ def _own_key() -> str:
     return f"call-{uuid.uuid4()}"
 
 
-def _expect(row: O) -> O:
+def _expect(row: OutcomeT) -> OutcomeT:
     """The row if something was done or had been done; else the error that its outcome names."""
     if row.outcome in ("ok", "replayed"):
         return row
     raise errors.BY_CODE[str(row.outcome)]
 
 
-def _again_while_busy(call: Callable[[], O]) -> O:
+def _again_while_busy(call: Callable[[], OutcomeT]) -> OutcomeT:
     """Call until the outcome is not busy, a bounded number of times within the request's time. Raises Busy."""
     pause_ms = BUSY_PAUSE_MS
     for _ in range(BUSY_ATTEMPTS):

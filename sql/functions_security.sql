@@ -11,10 +11,17 @@ do $$
 declare
   v_entry constant text[] := array[
     -- functions.sql
-    'clock', 'reserve', 'purchase', 'release', 'expire_due',
+    'clock', 'reserve',
+    -- functions_expiry.sql
+    'expire_due',
+    -- functions_holds.sql
+    'purchase', 'release',
     -- functions_drops.sql
-    'create_drop', 'update_drop', 'restock', 'get_drop', 'list_drops', 'create_user', 'list_users', 'user_for_subject',
-    'get_reservation', 'live_holds', 'forget_keys',
+    'get_drop', 'list_drops', 'create_drop', 'update_drop', 'restock',
+    -- functions_buyers.sql
+    'create_user', 'user_for_subject', 'list_users', 'get_reservation', 'live_holds',
+    -- functions_keys.sql
+    'forget_keys',
     -- functions_events.sql
     'claim_events', 'ack_events', 'defer_events', 'health',
     -- functions_retention.sql
@@ -22,15 +29,20 @@ declare
     -- functions_reports.sql
     'search_drops', 'drop_stats', 'stock_history', 'newest_purchases', 'oldest_purchases', 'drop_exists',
     -- functions_audit.sql
-    'audit', 'audit_drop', 'audit_next', 'audit_ids', 'audit_standing'];
+    'audit', 'audit_drop', 'audit_next', 'audit_standing', 'audit_ids'];
   v_inner constant text[] := array[
     -- functions.sql
-    'attempt_allowed_at', 'drop_snapshot', 'expire_locked', 'expire_own', 'expire_size', 'lock_any_stripe', 'next_deadlines',
-    'over_limit', 'refusal',
+    'refusal', 'over_limit', 'attempt_allowed_at', 'lock_any_stripe',
+    -- functions_expiry.sql
+    'expire_locked', 'expire_own', 'next_deadlines', 'expire_size',
+    -- functions_holds.sql
+    'drop_snapshot',
     -- functions_drops.sql
-    'claim_key', 'drop_status', 'lock_for_restock', 'spread', 'stripes_for', 'utc_text',
+    'utc_text', 'drop_status', 'stripes_for', 'lock_for_restock', 'spread',
+    -- functions_keys.sql
+    'claim_key',
     -- functions_events.sql
-    'fold_changed', 'fold_stock', 'mark_stock', 'replace_marks', 'sample_stock',
+    'mark_stock', 'fold_changed', 'fold_stock', 'sample_stock', 'replace_marks',
     -- tables
     'keep_row', 'outbox_kind_is_known', 'reservation_is_sound'];
   v_schema constant text := quote_ident(current_schema());

@@ -124,10 +124,9 @@ def test_nobody_gets_a_unit_at_the_end_and_everybody_just_before(
 ) -> None:
     end, users = clock(database, 100), make_users(2)
     drop_id = make_drop(2, end=end)
-    database.freeze_clock()
-    database.set_clock(end)
+    database.freeze_clock(end)
     problem(client.post(f"/api/reserve/{drop_id}", json={"userId": users[0]}), 409, "drop_ended")
-    database.set_clock(end - timedelta(microseconds=1))
+    database.freeze_clock(end - timedelta(microseconds=1))
     assert client.post(f"/api/reserve/{drop_id}", json={"userId": users[1]}).status_code == 201
 
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from lib import errors, inventory
-from tests.support.buyers import freeze_clock, sessions
+from tests.support.buyers import sessions
 
 SECOND = timedelta(seconds=1)
 
@@ -84,7 +84,7 @@ def test_an_expired_unit_goes_to_the_next_who_asks_with_no_sweep(database, make_
 def test_a_hold_is_good_one_microsecond_before_its_deadline(database, make_drop, make_users, call):
     drop, (user,) = make_drop(), make_users(1)
     hold = inventory.reserve(drop, user)
-    freeze_clock(database, hold.expires_at - timedelta(microseconds=1))
+    database.freeze_clock(hold.expires_at - timedelta(microseconds=1))
     assert call(hold.id, user).outcome == "ok"
 
 
@@ -92,7 +92,7 @@ def test_a_hold_is_good_one_microsecond_before_its_deadline(database, make_drop,
 def test_a_hold_is_not_good_at_its_deadline(database, make_drop, make_users, call):
     drop, (user,) = make_drop(), make_users(1)
     hold = inventory.reserve(drop, user)
-    freeze_clock(database, hold.expires_at)
+    database.freeze_clock(hold.expires_at)
     with pytest.raises(errors.ReservationExpired):
         call(hold.id, user)
     assert database.stock(drop) == (4, 1, 0)
@@ -101,10 +101,10 @@ def test_a_hold_is_not_good_at_its_deadline(database, make_drop, make_users, cal
 def test_a_unit_is_free_for_others_at_the_deadline_and_not_before(database, make_drop, make_users):
     drop, (first, second) = make_drop(stock=1), make_users(2)
     hold = inventory.reserve(drop, first)
-    freeze_clock(database, hold.expires_at - timedelta(microseconds=1))
+    database.freeze_clock(hold.expires_at - timedelta(microseconds=1))
     with pytest.raises(errors.SoldOut):
         inventory.reserve(drop, second)
-    freeze_clock(database, hold.expires_at)
+    database.freeze_clock(hold.expires_at)
     assert inventory.reserve(drop, second).outcome == "ok"
 
 

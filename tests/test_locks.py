@@ -11,7 +11,6 @@ import pytest
 from lib import errors, inventory
 from tests.support.buyers import (
     Session,
-    freeze_clock,
     in_background,
     never_waits,
     sessions,
@@ -229,11 +228,11 @@ def test_expire_due_skips_locked_stripes_and_takes_them_later(database, make_dro
 def test_expire_due_skips_a_hold_that_is_being_bought(database, make_drop, make_users):
     drop, users = make_drop(stock=3), make_users(3)
     holds = [inventory.reserve(drop, user) for user in users]
-    freeze_clock(database, holds[0].expires_at - MICROSECOND)
+    database.freeze_clock(holds[0].expires_at - MICROSECOND)
     with sessions(database, 2) as (buyer, sweeper):
         buyer.begin()
         assert buyer.purchase(holds[0].id, users[0]) == "ok"
-        freeze_clock(database, holds[2].expires_at)
+        database.freeze_clock(holds[2].expires_at)
         assert never_waits(sweeper).expire_due() == 2
         buyer.commit()
         assert sweeper.expire_due() == 0

@@ -12,7 +12,6 @@ from tests.support.buyers import (
     Session,
     all_at_once,
     connect_crowd,
-    freeze_clock,
     in_background,
     sessions,
     told,
@@ -211,7 +210,7 @@ def test_re_reserving_up_to_the_deadline_does_not_move_it(database, make_drop, m
     for seconds in (1, 20, 38.5):
         database.shift_clock(seconds)
         assert inventory.reserve(drop, user).expires_at == first.expires_at
-    freeze_clock(database, first.expires_at)
+    database.freeze_clock(first.expires_at)
     assert inventory.reserve(drop, user).id != first.id
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from lib import errors, inventory
 from tests.support.api import problem
-from tests.support.buyers import CROWD, all_at_once, freeze_clock, never_waits, sessions, told
+from tests.support.buyers import CROWD, all_at_once, never_waits, sessions, told
 from tests.support.database import Database
 
 Make = Callable[..., int]
@@ -44,13 +44,13 @@ def test_the_answer_is_a_429_that_says_when_to_come_again_and_keeps_its_word(
     drop, (user,) = make_drop(5), make_users(1)
     start = database.value("select clock()")
     for second in (0, 10, 20):
-        freeze_clock(database, start + timedelta(seconds=second))
+        database.freeze_clock(start + timedelta(seconds=second))
         hold_and_release(drop, user, 1)
-    freeze_clock(database, start + timedelta(seconds=30.5))
+    database.freeze_clock(start + timedelta(seconds=30.5))
     answer = client.post(f"/api/reserve/{drop}", json={"userId": user})
     problem(answer, 429, "rate_limited")
     assert answer.headers["retry-after"] == "30"  # the first of the three is 60 s old in 29.5 s
-    freeze_clock(database, start + timedelta(seconds=60.5))
+    database.freeze_clock(start + timedelta(seconds=60.5))
     assert client.post(f"/api/reserve/{drop}", json={"userId": user}).status_code == 201
 
 
@@ -59,13 +59,13 @@ def test_a_hold_leaves_the_window_to_the_microsecond(
 ) -> None:
     drop, (user,) = make_drop(5), make_users(1)
     start = database.value("select clock()")
-    freeze_clock(database, start)
+    database.freeze_clock(start)
     hold_and_release(drop, user)
-    freeze_clock(database, start + timedelta(seconds=WINDOW_SECONDS, microseconds=-1))
+    database.freeze_clock(start + timedelta(seconds=WINDOW_SECONDS, microseconds=-1))
     with pytest.raises(errors.RateLimited) as refused:
         inventory.reserve(drop, user)
     assert refused.value.retry_after_seconds == 1
-    freeze_clock(database, start + timedelta(seconds=WINDOW_SECONDS))
+    database.freeze_clock(start + timedelta(seconds=WINDOW_SECONDS))
     assert inventory.reserve(drop, user).outcome == "ok"
 
 

@@ -51,6 +51,13 @@ def test_from_the_list_to_a_drop_and_back(channel, make_drop, make_users, open_w
     expect(window.card(drops[1]).root).to_be_visible()
 
 
+def test_the_button_that_asks_for_a_name_shows_its_text_whole(channel, make_drop, open_window):
+    make_drop()
+    button = open_window(None, viewport=PHONE).page.get_by_test_id("user")
+    expect(button).to_have_text("Choose a name")
+    assert button.evaluate("button => button.scrollWidth <= button.clientWidth")
+
+
 def test_a_link_to_share_names_the_drop_and_not_the_shopper(channel, make_drop, make_users, open_window):
     drop, (ann,) = make_drop(), make_users(1)
     window = open_window(ann, drop=drop, permissions=["clipboard-read", "clipboard-write"])

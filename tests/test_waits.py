@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from lib import inventory
-from tests.support.buyers import freeze_clock, in_background, never_waits, sessions, wait_until_blocked
+from tests.support.buyers import in_background, never_waits, sessions, wait_until_blocked
 
 MICROSECOND = timedelta(microseconds=1)
 
@@ -38,13 +38,13 @@ def test_a_waiting_release_holds_nothing_that_a_purchase_needs(database, make_dr
 def test_a_purchase_that_waited_past_the_deadline_is_refused(database, make_drop, make_users):
     drop, (user,) = make_drop(), make_users(1)
     hold = inventory.reserve(drop, user)
-    freeze_clock(database, hold.expires_at - MICROSECOND)
+    database.freeze_clock(hold.expires_at - MICROSECOND)
     with sessions(database, 2) as (other, buyer):
         other.begin()
         other.connection.execute("select from reservations for update")
         answer = in_background(lambda: buyer.purchase(hold.id, user))
         wait_until_blocked(database, buyer, by=other)
-        freeze_clock(database, hold.expires_at)
+        database.freeze_clock(hold.expires_at)
         other.commit()
         assert answer.result(10) == "reservation_expired"
     assert database.stock(drop) == (4, 1, 0)
@@ -81,11 +81,11 @@ def test_a_purchase_that_waited_for_the_sweep_is_refused(database, make_drop, ma
 def test_the_unit_of_a_purchase_in_flight_at_the_deadline_is_busy_then_sold_out(database, make_drop, make_users):
     drop, (owner, other) = make_drop(stock=1), make_users(2)
     hold = inventory.reserve(drop, owner)
-    freeze_clock(database, hold.expires_at - MICROSECOND)
+    database.freeze_clock(hold.expires_at - MICROSECOND)
     with sessions(database, 2) as (a, b):
         a.begin()
         assert a.purchase(hold.id, owner) == "ok"
-        freeze_clock(database, hold.expires_at)
+        database.freeze_clock(hold.expires_at)
         assert never_waits(b).reserve(drop, other)[0] == "busy"
         a.commit()
         assert b.reserve(drop, other)[0] == "sold_out"
@@ -95,11 +95,11 @@ def test_the_unit_of_a_purchase_in_flight_at_the_deadline_is_busy_then_sold_out(
 def test_a_buyer_back_for_more_waits_for_the_purchase_of_the_overdue_hold(database, make_drop, make_users):
     drop, (user,) = make_drop(stock=2), make_users(1)
     hold = inventory.reserve(drop, user)
-    freeze_clock(database, hold.expires_at - MICROSECOND)
+    database.freeze_clock(hold.expires_at - MICROSECOND)
     with sessions(database, 2) as (a, b):
         a.begin()
         assert a.purchase(hold.id, user) == "ok"
-        freeze_clock(database, hold.expires_at)
+        database.freeze_clock(hold.expires_at)
         answer = in_background(lambda: b.reserve(drop, user))
         wait_until_blocked(database, b, by=a)
         a.commit()

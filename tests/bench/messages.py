@@ -22,7 +22,7 @@ def run(log: Path) -> int:
 def row(name: str, stock: int, purchases: int, *, folds: bool = True) -> str:
     """Each viewer is one more message for every publish that it subscribes to."""
     with_feed = (stock + purchases) * (VIEWERS + 1)
-    without = f"{stock * (VIEWERS + 1) + purchases:,}" if folds else "–"  # noqa: RUF001 - a dash for "none"
+    without = f"{stock * (VIEWERS + 1) + purchases:,}" if folds else "\N{EN DASH}"
     cells = [name, f"{stock:,}", f"{purchases:,}", f"{stock + purchases:,}", f"{with_feed:,}", without]
     return f"| {' | '.join(cells)} |"
 

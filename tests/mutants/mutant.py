@@ -10,7 +10,11 @@ from pathlib import Path
 from dev.npm import ROOT
 
 STOCK = "sql/functions.sql"
+EXPIRY = "sql/functions_expiry.sql"
+BOUGHT = "sql/functions_holds.sql"
 DROPS = "sql/functions_drops.sql"
+KEYS = "sql/functions_keys.sql"
+BUYERS = "sql/functions_buyers.sql"
 EVENTS = "sql/functions_events.sql"
 AUDIT = "sql/functions_audit.sql"
 SECURITY = "sql/functions_security.sql"

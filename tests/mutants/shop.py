@@ -1,6 +1,6 @@
 """Breakages of what the shop does, of what viewers are told, and of Python's part."""
 
-from tests.mutants.mutant import AUDIT, DROPS, EVENTS, LOCKS, OUTBOX, PROMISES, RESTOCK, SECURITY, Mutant
+from tests.mutants.mutant import AUDIT, DROPS, EVENTS, KEYS, LOCKS, OUTBOX, PROMISES, RESTOCK, SECURITY, Mutant
 
 SHOP = [
     Mutant(
@@ -19,7 +19,7 @@ SHOP = [
     ),
     Mutant(
         "a key answers for any request",
-        DROPS,
+        KEYS,
         "outcome := case when v_first.request_hash = p_hash then 'replayed' else 'idempotency_mismatch' end;",
         "outcome := 'replayed';",
         ("tests/test_idempotency_keys.py", RESTOCK),
@@ -40,7 +40,7 @@ SHOP = [
     ),
     Mutant(
         "an hour of keys is kept, not a day",
-        DROPS,
+        KEYS,
         "clock() - interval '1 day'",
         "clock() - interval '1 hour'",
         ("tests/test_sweep.py",),

@@ -1,6 +1,6 @@
 """Breakages of what a buyer does with a hold, and of what ends one."""
 
-from tests.mutants.mutant import HOLDS, LOCKS, PROMISES, STOCK, Mutant
+from tests.mutants.mutant import BOUGHT, EXPIRY, HOLDS, LOCKS, PROMISES, STOCK, Mutant
 
 RESERVE = [
     Mutant(
@@ -107,49 +107,49 @@ RESERVE = [
 EXPIRE = [
     Mutant(
         "live holds of a locked stripe are expired too",
-        STOCK,
+        EXPIRY,
         "and r.expires_at <= p_now\n      and r.stripe = any (p_stripes)",
         "\n      and r.stripe = any (p_stripes)",
         (PROMISES, HOLDS, LOCKS),
     ),
     Mutant(
         "the sweep waits for a hold that is being bought",
-        STOCK,
+        EXPIRY,
         "for no key update of r skip locked",
         "for no key update of r",
         (LOCKS,),
     ),
     Mutant(
         "the sweep waits for stripes",
-        STOCK,
+        EXPIRY,
         "for no key update of s skip locked",
         "for no key update of s",
         (LOCKS,),
     ),
     Mutant(
         "of several expired holds one unit comes back",
-        STOCK,
+        EXPIRY,
         "set available = s.available + t.units",
         "set available = s.available + 1",
         (LOCKS, PROMISES),
     ),
     Mutant(
         "nobody hears of units that come back",
-        STOCK,
+        EXPIRY,
         "if v_expired > 0 then perform mark_stock(p_drop); end if;",
         "",
         ("tests/test_marks.py",),
     ),
     Mutant(
         "the buyer's own overdue hold returns no unit",
-        STOCK,
+        EXPIRY,
         "set available = s.available + 1, changes = s.changes + 1, expired = s.expired + 1",
         "set available = s.available + 0, changes = s.changes + 1, expired = s.expired + 1",
         (HOLDS, PROMISES),
     ),
     Mutant(
         "the stripe of the buyer's own overdue hold is waited for",
-        STOCK,
+        EXPIRY,
         "for no key update skip locked;\n  if not found then return 'busy'; end if;",
         "for no key update;\n  if not found then return 'busy'; end if;",
         (LOCKS, HOLDS, "tests/test_waits.py"),
@@ -158,21 +158,21 @@ EXPIRE = [
 PURCHASE = [
     Mutant(
         "a hold can be bought at its deadline",
-        STOCK,
+        BOUGHT,
         "when v_hold.expires_at <= v_now then 'reservation_expired'",
         "when v_hold.expires_at < v_now then 'reservation_expired'",
         (HOLDS,),
     ),
     Mutant(
         "a hold can be bought for ever",
-        STOCK,
+        BOUGHT,
         "when v_hold.expires_at <= v_now then 'reservation_expired'",
         "when false then 'reservation_expired'",
         (HOLDS, PROMISES),
     ),
     Mutant(
         "the deadline is compared before the lock",
-        STOCK,
+        BOUGHT,
         "  select * into v_hold from reservations r where r.id = p_reservation for no key update;\n"
         "  if not found then outcome := 'reservation_not_found'; return; end if;\n  v_now := clock();",
         "  v_now := clock();\n"
@@ -182,28 +182,28 @@ PURCHASE = [
     ),
     Mutant(
         "purchase does not lock its hold",
-        STOCK,
+        BOUGHT,
         "select * into v_hold from reservations r where r.id = p_reservation for no key update;",
         "select * into v_hold from reservations r where r.id = p_reservation;",
         ("tests/test_waits.py", PROMISES),
     ),
     Mutant(
         "anybody buys anybody's hold",
-        STOCK,
+        BOUGHT,
         "when v_hold.user_id <> p_user then 'not_owner'",
         "when false then 'not_owner'",
         (HOLDS, "tests/test_buying_api.py"),
     ),
     Mutant(
         "a cancelled drop sells its holds",
-        STOCK,
+        BOUGHT,
         "if v_drop.state = 'CANCELLED' then outcome := 'drop_cancelled'; return; end if;",
         "",
         (HOLDS,),
     ),
     Mutant(
         "a repeated purchase is told anew",
-        STOCK,
+        BOUGHT,
         "if outcome = 'replayed' then select * into bought",
         "if outcome = 'never' then select * into bought",
         (PROMISES, HOLDS),
@@ -212,28 +212,28 @@ PURCHASE = [
 RELEASE = [
     Mutant(
         "release returns no unit",
-        STOCK,
+        BOUGHT,
         "set available = s.available + 1, changes = s.changes + 1, released = s.released + 1",
         "set available = s.available + 0, changes = s.changes + 1, released = s.released + 1",
         (PROMISES, HOLDS),
     ),
     Mutant(
         "release past the deadline returns a unit",
-        STOCK,
+        BOUGHT,
         "when hold.status = 'EXPIRED' or hold.expires_at <= v_now then",
         "when hold.status = 'EXPIRED' then",
         (HOLDS,),
     ),
     Mutant(
         "anybody gives back anybody's hold",
-        STOCK,
+        BOUGHT,
         "if hold.user_id <> p_user then outcome := 'not_owner'; hold := null; return; end if;",
         "",
         (HOLDS, "tests/test_buying_api.py"),
     ),
     Mutant(
         "release trusts what it read before the locks",
-        STOCK,
+        BOUGHT,
         "  select * into hold from reservations r where r.id = p_reservation for no key update;\n",
         "",
         ("tests/test_waits.py", PROMISES),

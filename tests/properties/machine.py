@@ -264,4 +264,4 @@ class Machine(RuleBasedStateMachine):
         self.world.wire.arrive_late()
         self.model.now = at
         self.history.append(f"clock {at}")
-        self.world.database.set_clock(at)
+        self.world.database.freeze_clock(at)

@@ -51,7 +51,7 @@ class World:
         self.database.connection.execute("set session_replication_role = replica")
         self.database.connection.execute(f"truncate {', '.join(self.tables)}")
         self.database.connection.execute("reset session_replication_role")
-        self.database.set_clock(START)
+        self.database.freeze_clock(START)
         self.wire.reset()
 
     def add_users(self, count: int) -> dict[int, str]:
@@ -72,7 +72,7 @@ def world(
     database: Database, configure: Callable[..., None], wire: Wire, channel: dict[str, str] | None = None
 ) -> Iterator[World]:
     """A world over this test's database. `configure` changes the environment of the functions."""
-    database.freeze_clock()
+    database.freeze_clock(START)
     configure(**ENVIRONMENT, **(CHANNEL if channel is None else channel))
     tables = database.rows("""
         select tablename from pg_tables

@@ -65,13 +65,12 @@ class Sale:
 
     def run(self, arrival: Callable[[random.Random], float]) -> Bill:
         self._outbox.settle()
-        self._database.freeze_clock()
         self._began: datetime = self._database.value("select clock()")
         for number in range(UNITS + GIVEN_BACK):
             self._comes(arrival(self._dice), next(self._users), buys=number >= GIVEN_BACK)
         while self._agenda:
             now, _, act = heapq.heappop(self._agenda)
-            self._database.set_clock(self._began + timedelta(seconds=now))
+            self._database.freeze_clock(self._began + timedelta(seconds=now))
             act(now)
         return Bill(self._stock_changes, self._purchases, self._published)
 

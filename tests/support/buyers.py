@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager
-from datetime import datetime
 from typing import Any, TypeVar
 
 import psycopg
@@ -160,14 +159,6 @@ def wait_until_blocked(database: Database, waiting: Session, by: Session | None 
         return bool(pids) and (by is None or by.pid in pids)
 
     wait_until(blocked, "the session waits for the other's lock")
-
-
-def freeze_clock(database: Database, at: datetime) -> None:
-    """From now on clock() is exactly `at`, until it is frozen at another time."""
-    database.connection.execute(
-        f"create or replace function clock() returns timestamptz language sql volatile "
-        f"as $$ select timestamptz '{at.isoformat()}' $$"
-    )
 
 
 def never_waits(session: Session) -> Session:

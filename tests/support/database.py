@@ -18,7 +18,8 @@ from drop_sizes z order by z.drop_id, z.size
 """
 # Instead of the real time and an offset: nothing passes while nobody moves it, so a deadline is met to the microsecond.
 FROZEN_CLOCK = """
-create table frozen_clock as select clock() as at;
+create table frozen_clock (at timestamptz not null);
+insert into frozen_clock values ('infinity');
 grant select on frozen_clock to public;
 create or replace function clock() returns timestamptz language sql volatile as $$ select at from frozen_clock $$;
 """
@@ -31,6 +32,7 @@ class Database:
     url: str
     direct_url: str
     connection: psycopg.Connection[Any]
+    _is_frozen: bool = False
 
     def rows(self, query: str, params: Sequence[Any] | dict[str, Any] = ()) -> list[tuple[Any, ...]]:
         return self.connection.execute(query, params).fetchall()
@@ -48,11 +50,11 @@ class Database:
         """Move what Postgres' clock() says, forward from where it is."""
         self.connection.execute("update test_clock set shift = shift + make_interval(secs => %s)", [seconds])
 
-    def freeze_clock(self) -> None:
-        """From now on only `set_clock` moves what clock() says."""
-        self.connection.execute(FROZEN_CLOCK)
-
-    def set_clock(self, at: datetime) -> None:
+    def freeze_clock(self, at: datetime) -> None:
+        """From now on clock() is exactly `at`, until it is frozen at another time."""
+        if not self._is_frozen:
+            self.connection.execute(FROZEN_CLOCK)
+            self._is_frozen = True
         self.connection.execute("update frozen_clock set at = %s", [at])
 
     def statuses(self, drop_id: int) -> dict[str, int]:
