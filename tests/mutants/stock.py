@@ -20,15 +20,15 @@ RESERVE = [
     Mutant(
         "no limit is looked at",
         STOCK,
-        "and over_limit(v_drop.max_per_user, p_drop, p_user) then 'limit_reached'",
-        "and false then 'limit_reached'",
+        "if over_limit(v_drop.max_per_user, p_drop, p_user) then outcome := 'limit_reached'; end if;",
+        "",
         (HOLDS, LOCKS),
     ),
     Mutant(
         "the limit is not looked at again after the insert",
         STOCK,
-        "if v_drop.max_per_user is not null and over_limit(v_drop.max_per_user, p_drop, p_user) then",
-        "if false then",
+        "if over_limit(v_drop.max_per_user, p_drop, p_user) then\n      delete",
+        "if false then\n      delete",
         ("tests/test_waits.py", PROMISES),
     ),
     Mutant("one more than the limit", STOCK, "return p_max <= (", "return p_max < (", (HOLDS,)),
@@ -56,7 +56,7 @@ RESERVE = [
     Mutant(
         "nobody hears of a hold",
         STOCK,
-        "  perform mark_stock(p_drop);\n  outcome := 'ok';",
+        "  v_marked := mark_stock(p_drop);\n  outcome := 'ok';",
         "  outcome := 'ok';",
         (LOCKS, PROMISES),
     ),

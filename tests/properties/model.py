@@ -164,15 +164,16 @@ class Model:
         size = call.size or ""
         if size not in drop.sizes:
             return "size_required" if call.size is None else "unknown_size"
-        if call.user not in self.users:
-            return "user_not_found"
         if drop.limit is not None and self.units_of(drop.id, call.user) >= drop.limit:
             return "limit_reached"
         if self.free(drop, size) <= 0:
             return "sold_out"
         since = self.now - RATE_WINDOW
         began = sum(h.drop == drop.id and h.user == call.user and h.began_at > since for h in self.holds.values())
-        return "ok" if began < RATE_LIMIT else "rate_limited"
+        if began >= RATE_LIMIT:
+            return "rate_limited"
+        # Looked at last: most who come, come to a sold-out drop.
+        return "ok" if call.user in self.users else "user_not_found"
 
     def _reserve(self, call: Reserve, answer: Answer) -> None:
         drop = self.drops.get(call.drop)
