@@ -20,7 +20,7 @@ from tests.fuzz.target import SECRET, running
 
 LEFT_OUT = "positive_data_acceptance,use_after_free"
 # About 24 requests for each, with those of the other phases.
-MAX_EXAMPLES = 850
+MAX_EXAMPLES = 1050
 REQUEST_SECONDS = 15
 
 
