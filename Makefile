@@ -16,7 +16,7 @@ help:
 	@echo "make chaos    buyers while parts are killed, frozen and cut off (ARGS='--minutes 30 --seed 1')"
 	@echo "make fuzz     20,000 requests made from the API document, valid and not (ARGS='--seed 1 --max-examples 100')"
 	@echo "make mutants  break the code in one place after the other; some test must notice each"
-	@echo "make audit    recompute every drop of DATABASE_URL, else of the running make dev, from its rows"
+	@echo "make audit    recompute every drop of DATABASE_URL_UNPOOLED, else DATABASE_URL, else of the running make dev"
 	@echo "make migrate  bring DATABASE_URL_UNPOOLED, else DATABASE_URL, to the newest schema"
 	@echo "make smoke    URL=https://... ADMIN_TOKEN=...: sell one unit of a deployment to itself, and see it announced"
 	@echo "make bench    measure everything beside its yardsticks (SCENARIO=name,name for some, SIZE=full for the biggest shop)"
