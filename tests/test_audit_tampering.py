@@ -27,7 +27,7 @@ TAMPERED = {
         {("sizes_do_not_add_up", "drops", "{drop}")},
     ),
     "stock below zero": (
-        "alter domain units drop constraint stock_not_negative;"
+        "alter table stock_stripes drop constraint stock_not_negative;"
         "update stock_stripes set available = available - 100 where drop_id = {drop} and size = 'M' and stripe = 1;"
         "update stock_stripes set available = available + 100 where drop_id = {drop} and size = 'M' and stripe = 0",
         {("stock_below_zero", "stock_stripes", "{drop}/M/1")},
