@@ -1,6 +1,8 @@
 """Who may wait for whom, proven by interleaving: a call that waits is watched until Postgres says that it does."""
 
+import time
 from datetime import timedelta
+from types import SimpleNamespace
 
 from lib import inventory
 from tests.support.buyers import in_background, never_waits, sessions, wait_until_blocked
@@ -130,3 +132,20 @@ def test_a_reserve_that_waited_for_the_buyers_own_purchase_keeps_the_limit(datab
         a.commit()
         assert answer.result(10) == ("limit_reached", None)
     assert database.stock(drop) == (7, 0, 1)
+
+
+def test_a_buyer_who_meets_only_locked_stripes_asks_again(database, make_drop, make_users, monkeypatch):
+    drop, (user,) = make_drop(stock=1), make_users(1)
+    pauses = []
+    with sessions(database, 1) as (other,):
+
+        def pause(seconds):
+            pauses.append(seconds)
+            other.rollback()
+
+        monkeypatch.setattr(inventory, "time", SimpleNamespace(monotonic=time.monotonic, sleep=pause))
+        other.begin()
+        other.lock_stripes(drop)
+        assert inventory.reserve(drop, user).outcome == "ok"
+    assert len(pauses) == 1
+    assert database.stock(drop) == (0, 1, 0)

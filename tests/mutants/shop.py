@@ -1,6 +1,6 @@
 """Breakages of what the shop does, of what viewers are told, and of Python's part."""
 
-from tests.mutants.mutant import AUDIT, DROPS, EVENTS, KEYS, LOCKS, OUTBOX, PROMISES, RESTOCK, SECURITY, Mutant
+from tests.mutants.mutant import AUDIT, DROPS, EVENTS, KEYS, OUTBOX, PROMISES, RESTOCK, SECURITY, Mutant
 
 SHOP = [
     Mutant(
@@ -96,7 +96,7 @@ PYTHON = [
         "lib/inventory.py",
         "if row.outcome != errors.Busy.code:\n            return row",
         "if row.outcome:\n            return row",
-        (LOCKS, "tests/test_contention.py", "tests/test_faults.py"),
+        ("tests/test_waits.py",),
     ),
     Mutant(
         "what is on its way is sent again before its lease is over",
