@@ -35,6 +35,8 @@ export function createHold({ client, session, who, dropId, onChange }) {
   let state = { phase: 'none', hold: null, message: '', code: null, tone: 'plain', since: 0 };
   let warned = Infinity;
   let tappedAt = -Infinity;
+  /** Who tapped last. */
+  let asker = null;
 
   function become(next) {
     const since = next.phase && next.phase !== state.phase ? performance.now() : state.since;
@@ -42,9 +44,20 @@ export function createHold({ client, session, who, dropId, onChange }) {
     onChange(state);
   }
 
-  function keep(hold, next) {
-    session.setHold(dropId, hold);
-    become({ hold, ...next });
+  /** Whether the window is still theirs: the name may change, here or in another tab, while the shop is asked. */
+  const isHere = (user) => session.user?.id === user?.id;
+
+  /** What the shop says of a user's hold is remembered for that one, and shown to nobody else. */
+  function keep(hold, next, user = session.user) {
+    session.setHold(dropId, hold, user?.id);
+    if (isHere(user)) become({ hold, ...next });
+  }
+
+  const isWaiting = () => state.phase === 'asking' || state.phase === 'buying';
+
+  function wait(phase, user) {
+    asker = user;
+    become({ phase });
   }
 
   function holdOf(reservation) {
@@ -55,22 +68,17 @@ export function createHold({ client, session, who, dropId, onChange }) {
     };
   }
 
-  function hold(reservation) {
-    warned = Infinity;
-    keep(holdOf(reservation), { phase: 'held' });
-  }
-
   function fail(error, next) {
     become({ ...next, message: failure(error), code: error?.code ?? null, tone: 'bad' });
     if (error?.code === 'user_not_found') session.setUser(null);
   }
 
   /** A refused purchase or release: the server says what has become of the hold. */
-  async function settle(error) {
-    if (!OVER.has(error.code)) return fail(error, { phase: 'held' });
-    await restore();
-    if (state.phase !== 'bought') fail(error, {});
-    return undefined;
+  async function settle(error, user) {
+    if (!isHere(user) || state.phase !== 'buying') return;
+    if (!OVER.has(error.code)) return void fail(error, { phase: 'held' });
+    await recall();
+    if (isHere(user) && state.phase !== 'bought') fail(error, {});
   }
 
   async function reserve(size) {
@@ -78,16 +86,18 @@ export function createHold({ client, session, who, dropId, onChange }) {
     const user = await who.require();
     // Choosing a name has already looked for a hold of that name.
     if (!user || state.phase !== 'none') return;
-    become({ phase: 'asking' });
+    wait('asking', user);
     try {
       const { reservation, replayed } = await client.reserve(dropId, { ...session.claim(user), ...(size ? { size } : {}) });
       tappedAt = performance.now();
-      hold(reservation);
+      warned = Infinity;
+      keep(holdOf(reservation), { phase: 'held' }, user);
+      if (!isHere(user)) return;
       if (size) session.size = size;
       const left = clockTime(state.hold.expiresAt - client.serverNow());
       announce(`${replayed ? 'You already hold one' : 'Reserved'}. ${left} left to buy.`);
     } catch (error) {
-      fail(error, { phase: 'none' });
+      if (isHere(user) && state.phase === 'asking') fail(error, { phase: 'none' });
     }
   }
 
@@ -95,41 +105,47 @@ export function createHold({ client, session, who, dropId, onChange }) {
 
   async function purchase() {
     if (state.phase !== 'held' || !isSettled()) return;
-    become({ phase: 'buying' });
+    const { user } = session;
+    const { hold } = state;
+    wait('buying', user);
     try {
-      const { purchase: receipt } = await client.purchase(state.hold.reservationId, session.claim());
-      keep({ ...state.hold, receipt }, { phase: 'bought' });
-      announce('Bought. It is yours.');
+      const { purchase: receipt } = await client.purchase(hold.reservationId, session.claim(user));
+      keep({ ...hold, receipt }, { phase: 'bought' }, user);
+      if (isHere(user)) announce('Bought. It is yours.');
     } catch (error) {
-      await settle(error);
+      await settle(error, user);
     }
   }
 
   async function release() {
     if (state.phase !== 'held') return;
-    become({ phase: 'buying' });
+    const { user } = session;
+    wait('buying', user);
     try {
-      await client.release(state.hold.reservationId, session.claim());
-      keep(null, { phase: 'none', message: 'Released. It is back on sale.' });
+      await client.release(state.hold.reservationId, session.claim(user));
+      keep(null, { phase: 'none', message: 'Released. It is back on sale.' }, user);
     } catch (error) {
-      await settle(error);
+      await settle(error, user);
     }
   }
 
   /** What the session remembers, shown at once and checked with the server: after a reload, in another tab, as another. */
-  async function restore() {
+  async function recall() {
     const known = session.hold(dropId);
     if (!known) {
       if (state.phase !== 'none') become({ phase: 'none', hold: null });
       return;
     }
     if (known.receipt) return void become({ phase: 'bought', hold: known });
-    if (state.phase === 'none' && known.expiresAt > client.serverNow()) become({ phase: 'held', hold: known });
+    if (state.hold?.reservationId !== known.reservationId) {
+      become(known.expiresAt > client.serverNow() ? { phase: 'held', hold: known } : { phase: 'none', hold: null });
+    }
     const { user } = session;
     try {
       const { reservation } = await client.reservation(known.reservationId, session.claim(user));
-      if (session.user?.id === user.id) await take(reservation, user);
+      if (isHere(user)) await take(reservation, user);
     } catch (error) {
+      if (!isHere(user)) return;
       // Out of reach, the hold may still be good: its deadline decides.
       if (error.status === 0 || error.status >= 500) become({ phase: 'held', hold: known });
       else keep(null, { phase: 'none' });
@@ -143,7 +159,7 @@ export function createHold({ client, session, who, dropId, onChange }) {
     else {
       // It is bought: asking again buys nothing and gives the receipt once more.
       const again = await client.purchase(reservation.id, session.claim(user)).catch(() => ({}));
-      keep({ ...holdOf(reservation), receipt: again.purchase ?? {} }, { phase: 'bought' });
+      keep({ ...holdOf(reservation), receipt: again.purchase ?? {} }, { phase: 'bought' }, user);
     }
   }
 
@@ -167,7 +183,11 @@ export function createHold({ client, session, who, dropId, onChange }) {
   }
 
   return {
-    reserve, purchase, release, restore, tick, isSettled,
+    reserve, purchase, release, tick, isSettled,
+    /** The user or a hold has changed; where their own request is under way, its answer says what to show. */
+    async restore() {
+      if (!isWaiting() || !isHere(asker)) await recall();
+    },
     /** A live hold that the server has found: made on another device. */
     adopt(reservation) {
       if (state.phase === 'none') keep(holdOf(reservation), { phase: 'held' });

@@ -61,6 +61,13 @@ PAGES = [
         (JOURNEY,),
     ),
     Mutant(
+        "an answer is shown to whoever has the window by then",
+        f"{SHOP}/hold.js",
+        "const isHere = (user) => session.user?.id === user?.id;",
+        "const isHere = () => true;",
+        (IN_NODE,),
+    ),
+    Mutant(
         "a hold that ran out stays on the page",
         f"{SHOP}/hold.js",
         "if (left <= 0 && state.phase === 'held')",
