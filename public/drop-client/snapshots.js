@@ -43,6 +43,7 @@ export function createSnapshots(calls, store, keepMs) {
   let unneeded = new Set();
   let lookedAt = performance.now();
   let asked = 0;
+  let looks = 0;
   let seen = false;
   let timeout = FIRST_TIMEOUT_MS;
 
@@ -65,8 +66,8 @@ export function createSnapshots(calls, store, keepMs) {
     return page;
   }
 
-  /** @param {string} status @param {Look} look */
-  async function loadList(status, look) {
+  /** @param {string} status @param {Look} look @param {number} number of the look: a later one may overtake it */
+  async function loadList(status, look, number) {
     const ids = [];
     /** @type {string|null} */
     let path = firstPage(status);
@@ -76,7 +77,7 @@ export function createSnapshots(calls, store, keepMs) {
       ids.push(...page.ids);
       path = page.next;
     }
-    store.setList(status, ids);
+    store.setList(status, ids, number);
   }
 
   /**
@@ -115,8 +116,9 @@ export function createSnapshots(calls, store, keepMs) {
     async all() {
       /** @type {Look} */
       const look = { isNews: false, isKept: false };
+      const number = (looks += 1);
       try {
-        await Promise.all(store.lists().map((status) => loadList(status, look)));
+        await Promise.all(store.lists().map((status) => loadList(status, look, number)));
         await Promise.all(store.idsOutsideLists().map((id) => load(pathOf(id), look)));
         timeout = FIRST_TIMEOUT_MS;
       } catch (error) {

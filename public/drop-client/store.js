@@ -15,7 +15,8 @@ const LONGEST_TIMER_MS = 2 ** 31 - 1;
  * @typedef {import('./state.js').Entry} Entry
  * @typedef {(drops: Drop[]) => void} ListWatcher
  * @typedef {(drop: Drop) => void} DropWatcher
- * @typedef {{ids: number[]|null, watchers: Set<ListWatcher>}} List `ids` is null until the list has come
+ * @typedef {{ids: number[]|null, look: number, watchers: Set<ListWatcher>}} List `ids` is null until the list has come;
+ *   `look` is the number of the look that brought it
  */
 
 /** @param {() => number} serverNow ms */
@@ -104,7 +105,7 @@ export function createStore(serverNow) {
     /** @param {string} status @param {ListWatcher} callback @returns {() => void} */
     addList(status, callback) {
       /** @type {List} */
-      const list = lists.get(status) ?? { ids: null, watchers: new Set() };
+      const list = lists.get(status) ?? { ids: null, look: 0, watchers: new Set() };
       lists.set(status, list);
       list.watchers.add(callback);
       tellFirst(callback, () => list.watchers.has(callback) && list.ids && viewList(list.ids));
@@ -135,10 +136,12 @@ export function createStore(serverNow) {
       const listed = new Set([...lists.values()].flatMap((list) => list.ids ?? []));
       return [...dropWatchers.keys()].filter((id) => !listed.has(id));
     },
-    /** @param {string} status @param {number[]} ids */
-    setList(status, ids) {
+    /** @param {string} status @param {number[]} ids @param {number} look counts up: an answer may overtake another */
+    setList(status, ids, look) {
       const list = lists.get(status);
-      if (!list || (list.ids && list.ids.length === ids.length && list.ids.every((id, i) => id === ids[i]))) return;
+      if (!list || look < list.look) return;
+      list.look = look;
+      if (list.ids && list.ids.length === ids.length && list.ids.every((id, i) => id === ids[i])) return;
       list.ids = ids;
       changedLists.add(status);
       plan();

@@ -173,7 +173,8 @@ export class Sync {
     this.#store.recheck();
     this.follow();
     this.#updateState();
-    this.#timers.set('look', isStale ? this.#timing.settleMs : spread(this.#pause()), () => this.#look());
+    // News may have asked for one sooner while this one was on its way.
+    this.lookIn(isStale ? this.#timing.settleMs : spread(this.#pause()));
   }
 
   /** A snapshot knew more than the events have told: either they are on their way, or the channel loses them. */
