@@ -26,6 +26,12 @@ export function nextPage(link) {
  * @typedef {{etag: string|null, ids: number[], next: string|null}} Page
  */
 
+/**
+ * The lists that a watched one is made of: a drop opens by the clock, without any event, so who watches what is live has to
+ * know what is upcoming.
+ * @param {string} status
+ */
+const partsOf = (status) => (status === 'live' ? ['live', 'upcoming'] : [status]);
 /** @param {string} status */
 const firstPage = (status) => (status === 'live' ? '/api/drops' : `/api/drops?status=${status}`);
 /** @param {number} id */
@@ -66,8 +72,8 @@ export function createSnapshots(calls, store, keepMs) {
     return page;
   }
 
-  /** @param {string} status @param {Look} look @param {number} number of the look: a later one may overtake it */
-  async function loadList(status, look, number) {
+  /** @param {string} status @param {Look} look */
+  async function loadList(status, look) {
     const ids = [];
     /** @type {string|null} */
     let path = firstPage(status);
@@ -77,7 +83,17 @@ export function createSnapshots(calls, store, keepMs) {
       ids.push(...page.ids);
       path = page.next;
     }
-    store.setList(status, ids, number);
+    return ids;
+  }
+
+  /** @param {Look} look @param {number} number of the look: a later one may overtake it */
+  async function loadLists(look, number) {
+    const watched = store.lists();
+    const parts = new Map([...new Set(watched.flatMap(partsOf))].map((part) => [part, loadList(part, look)]));
+    await Promise.all(watched.map(async (status) => {
+      const ids = await Promise.all(partsOf(status).map((part) => parts.get(part) ?? []));
+      store.setList(status, ids.flat(), number);
+    }));
   }
 
   /**
@@ -89,7 +105,7 @@ export function createSnapshots(calls, store, keepMs) {
     lookedAt = performance.now();
     /** @type {Set<string|number>} */
     const needed = new Set([...store.ids(), ...store.ids().map(pathOf)]);
-    for (const status of store.lists()) {
+    for (const status of store.lists().flatMap(partsOf)) {
       for (let path = firstPage(status); path && !needed.has(path); path = pages.get(path)?.next ?? '') needed.add(path);
     }
     // What a kept ETag stands for has to stay known, or "not modified" would leave a hole.
@@ -118,7 +134,7 @@ export function createSnapshots(calls, store, keepMs) {
       const look = { isNews: false, isKept: false };
       const number = (looks += 1);
       try {
-        await Promise.all(store.lists().map((status) => loadList(status, look, number)));
+        await loadLists(look, number);
         await Promise.all(store.idsOutsideLists().map((id) => load(pathOf(id), look)));
         timeout = FIRST_TIMEOUT_MS;
       } catch (error) {

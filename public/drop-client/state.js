@@ -200,6 +200,18 @@ export function viewOf(entry, now) {
   };
 }
 
+/**
+ * The list that a drop is in, as GET /api/drops has them. @param {Drop} drop as it is now @param {number} now server time in ms
+ * @returns {'live'|'upcoming'|'ended'}
+ */
+export function phaseOf({ status, dropStartTime, dropEndTime }, now) {
+  if (status === 'UPCOMING') return 'upcoming';
+  if (status === 'ENDED' || status === 'CANCELLED') return 'ended';
+  if (status !== 'PAUSED') return 'live';
+  if (dropEndTime && Date.parse(dropEndTime) <= now) return 'ended';
+  return Date.parse(dropStartTime) > now ? 'upcoming' : 'live';
+}
+
 /** When the clock alone will next change the view (start or end), or null. @param {Entry} entry @param {number} now */
 export function nextBoundary(entry, now) {
   const times = [entry.drop?.dropStartTime, entry.drop?.dropEndTime].map((time) => Date.parse(time ?? ''));

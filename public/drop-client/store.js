@@ -2,21 +2,24 @@
  * The drops that are known, and who watches them. Watchers are told once a turn, however much has changed in it.
  */
 import {
-  applyChange, applyPurchase, applySnapshot, applyStockUpdate, emptyEntry, needsSnapshot, nextBoundary, showsGap, viewOf,
+  applyChange, applyPurchase, applySnapshot, applyStockUpdate, emptyEntry, needsSnapshot, nextBoundary, phaseOf, showsGap,
+  viewOf,
 } from './state.js';
 import { tell } from './util.js';
 
 const APPLY = { stockUpdate: applyStockUpdate, newPurchase: applyPurchase, dropChanged: applyChange };
 /** setTimeout counts in 32 bits; a drop may start later than that. */
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
+/** A list that a cache keeps (3 s at most) may be of before a drop's start, and this clock is not that of who made it. */
+const NEAR_START_MS = 5000;
 
 /**
  * @typedef {import('./state.js').Drop} Drop
  * @typedef {import('./state.js').Entry} Entry
  * @typedef {(drops: Drop[]) => void} ListWatcher
  * @typedef {(drop: Drop) => void} DropWatcher
- * @typedef {{ids: number[]|null, look: number, watchers: Set<ListWatcher>}} List `ids` is null until the list has come;
- *   `look` is the number of the look that brought it
+ * @typedef {{ids: number[]|null, look: number, watchers: Set<ListWatcher>}} List `ids` are the drops that may be in it, by
+ *   the clock; null until the list has come. `look` is the number of the look that brought it.
  */
 
 /** @param {() => number} serverNow ms */
@@ -40,7 +43,17 @@ export function createStore(serverNow) {
 
   const entryOf = (/** @type {number} */ id) => entries.get(id) ?? emptyEntry(id);
   const view = (/** @type {number} */ id) => viewOf(entryOf(id), serverNow());
-  const viewList = (/** @type {number[]} */ ids) => ids.map(view).filter((drop) => drop !== null);
+
+  /** @param {string} status @param {number[]} ids */
+  function viewList(status, ids) {
+    const now = serverNow();
+    return ids.map(view).filter((drop) => drop !== null).filter((drop) => status === 'all' || phaseOf(drop, now) === status);
+  }
+
+  /** @param {number} id */
+  function opensAboutNow(id) {
+    return Math.abs(serverNow() - Date.parse(entries.get(id)?.drop?.dropStartTime ?? '')) < NEAR_START_MS;
+  }
 
   /** @param {Entry} entry */
   function put(entry) {
@@ -68,7 +81,7 @@ export function createStore(serverNow) {
     }
     for (const [status, list] of lists) {
       if (!list.ids || !(statuses.has(status) || list.ids.some((id) => ids.has(id)))) continue;
-      const drops = viewList(list.ids);
+      const drops = viewList(status, list.ids);
       list.watchers.forEach((callback) => tell(callback, drops));
     }
     recheck();
@@ -108,7 +121,7 @@ export function createStore(serverNow) {
       const list = lists.get(status) ?? { ids: null, look: 0, watchers: new Set() };
       lists.set(status, list);
       list.watchers.add(callback);
-      tellFirst(callback, () => list.watchers.has(callback) && list.ids && viewList(list.ids));
+      tellFirst(callback, () => list.watchers.has(callback) && list.ids && viewList(status, list.ids));
       return () => {
         list.watchers.delete(callback);
         if (list.watchers.size === 0 && lists.get(status) === list) lists.delete(status);
@@ -136,11 +149,16 @@ export function createStore(serverNow) {
       const listed = new Set([...lists.values()].flatMap((list) => list.ids ?? []));
       return [...dropWatchers.keys()].filter((id) => !listed.has(id));
     },
-    /** @param {string} status @param {number[]} ids @param {number} look counts up: an answer may overtake another */
-    setList(status, ids, look) {
+    /**
+     * @param {string} status @param {number[]} listed drops that are in the list, or may come into it by the clock
+     * @param {number} look counts up: an answer may overtake another
+     */
+    setList(status, listed, look) {
       const list = lists.get(status);
       if (!list || look < list.look) return;
       list.look = look;
+      // Newest first, as the API has them.
+      const ids = [...new Set([...listed, ...(list.ids ?? []).filter(opensAboutNow)])].sort((a, b) => b - a);
       if (list.ids && list.ids.length === ids.length && list.ids.every((id, i) => id === ids[i])) return;
       list.ids = ids;
       changedLists.add(status);

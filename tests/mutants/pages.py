@@ -33,6 +33,13 @@ PAGES = [
         (IN_NODE,),
     ),
     Mutant(
+        "a list learns with its next snapshot that a drop has opened",
+        f"{CLIENT}/snapshots.js",
+        "status === 'live' ? ['live', 'upcoming'] : [status]",
+        "[status]",
+        (IN_NODE,),
+    ),
+    Mutant(
         "a refused token is sent once more as it is",
         f"{SHOP}/account.js",
         "token({ renew: refused })",
