@@ -5,12 +5,14 @@
 const TIMEOUT_MS = 10_000;
 const ATTEMPTS = 4;
 const FIRST_DELAY_MS = 300;
+/** A host's throttle may ask for more; then whoever sits there decides. */
+const LONGEST_WAIT_SECONDS = 10;
 const PASSING = new Set(['network', 'busy', 'database_unavailable', 'bad_gateway']);
 
 const WORDS = {
   network: 'The server cannot be reached. Check your connection, then try again: nothing is done twice.',
   bad_gateway: 'The server did not answer properly. Try again: nothing is done twice.',
-  busy: 'The database is very busy at this moment. Try again: nothing is done twice.',
+  busy: 'The shop is very busy at this moment. Try again: nothing is done twice.',
   database_unavailable: 'The database does not answer. Try again in a moment: nothing is done twice.',
 };
 
@@ -37,11 +39,17 @@ export function newKey() {
   return [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, '0')).join('');
 }
 
+/** What a reply without a code of the shop is: 429 is its host's throttle. @param {number} status */
+const codeOf = (status) => (status === 429 ? 'busy' : status >= 500 ? 'bad_gateway' : 'unexpected');
+
+/** @param {ApiError} error */
+const isPassing = ({ code, retryAfter }) => PASSING.has(code) && retryAfter <= LONGEST_WAIT_SECONDS;
+
 /** @param {Response} response */
 async function errorOf(response) {
   const body = await response.json().catch(() => null);
   return new ApiError({
-    code: body?.code ?? (response.status >= 500 ? 'bad_gateway' : 'unexpected'),
+    code: body?.code ?? codeOf(response.status),
     detail: body?.detail ?? `The server answered with status ${response.status}.`,
     status: response.status,
     fields: body?.errors ?? [],
@@ -93,7 +101,7 @@ export function createApi({ base, token, onUnauthorized }) {
         return await once(method, path, options);
       } catch (error) {
         if (error.status === 401) onUnauthorized(error);
-        if (tried === ATTEMPTS || !PASSING.has(error.code)) throw error;
+        if (tried === ATTEMPTS || !isPassing(error)) throw error;
         await sleep(Math.max(error.retryAfter * 1000, FIRST_DELAY_MS * 2 ** tried * (0.5 + Math.random() / 2)));
       }
     }

@@ -28,7 +28,15 @@ const FIRST_DELAY_MS = 250;
 const LONGEST_DELAY_MS = 4000;
 /** A buyer who taps at the very start may be ahead of the server by a network's delay: wait this little for them. */
 const EARLY_TAP_SECONDS = 2;
+/** Who is told to come back later than this decides for themselves: a page must not seem dead for a minute. */
+const LONGEST_WAIT_SECONDS = 10;
 const PASSING = new Set(['network', 'busy', 'database_unavailable', 'issuer_unavailable', 'bad_gateway']);
+
+/**
+ * What a reply without a code of the shop is: 429 is its host's throttle, which the request did not pass.
+ * @param {number} status
+ */
+const codeOf = (status) => (status === 429 ? 'busy' : status >= 500 ? 'bad_gateway' : 'unexpected');
 
 /** A request that was refused or did not get through. `code` is the API's, or `network` or `bad_gateway`. */
 export class DropError extends Error {
@@ -50,8 +58,8 @@ export class DropError extends Error {
 function errorOf(response, body) {
   const retryAfter = Number.parseInt(response.headers.get('Retry-After') ?? '', 10);
   return new DropError({
-    code: body?.code ?? (response.status >= 500 ? 'bad_gateway' : 'unexpected'),
-    detail: body?.detail ?? body?.error ?? `The shop answered with status ${response.status}.`,
+    code: body?.code ?? codeOf(response.status),
+    detail: body?.detail ?? `The shop answered with status ${response.status}.`,
     status: response.status,
     retryAfter: Number.isNaN(retryAfter) ? null : retryAfter,
     requestId: body?.requestId ?? response.headers.get('X-Request-Id'),
@@ -61,7 +69,7 @@ function errorOf(response, body) {
 /** @param {DropError} error */
 function isPassing(error) {
   if (error.code === 'drop_not_started') return error.retryAfter !== null && error.retryAfter <= EARLY_TAP_SECONDS;
-  return PASSING.has(error.code);
+  return PASSING.has(error.code) && (error.retryAfter ?? 0) <= LONGEST_WAIT_SECONDS;
 }
 
 /** @param {DropError} error @param {number} attempt from 0 @param {() => number} random */

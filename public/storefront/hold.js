@@ -147,7 +147,7 @@ export function createHold({ client, session, who, dropId, onChange }) {
     } catch (error) {
       if (!isHere(user)) return;
       // Out of reach, the hold may still be good: its deadline decides.
-      if (error.status === 0 || error.status >= 500) become({ phase: 'held', hold: known });
+      if (error.status === 0 || error.status === 429 || error.status >= 500) become({ phase: 'held', hold: known });
       else keep(null, { phase: 'none' });
     }
   }

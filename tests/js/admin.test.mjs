@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
+import { reply } from './fakes.mjs';
 import { load } from './load.mjs';
 
 process.env.TZ = 'America/New_York';
+const { createApi } = await load('admin/api.js');
 const { changes, newDrop, parseSizes, problems, whole } = await load('admin/validate.js');
 const { toInstant, toLocal, zoneLabel } = await load('admin/zone.js');
 
@@ -93,4 +95,16 @@ test('times are this computer’s and come back as they were', () => {
 
 test('whole numbers are digits within their bounds', () => {
   assert.deepEqual(['1', ' 7 ', '0', '8', '1.0', '+1', '', '١'].map((text) => whole(text, 1, 7)), [1, 7, null, null, null, null, null, null]);
+});
+
+test('a throttle of the host is no refusal, unless it asks for a long wait', async (t) => {
+  const { fetch } = globalThis;
+  t.after(() => (globalThis.fetch = fetch));
+  const throttled = (headers) => reply(429, { message: 'Too Many Requests' }, headers);
+  const answers = [throttled(), reply(200, { drops: [] }), throttled({ 'Retry-After': '60' })];
+  globalThis.fetch = async () => answers.shift();
+  const api = createApi({ base: '', token: () => 'x', onUnauthorized() {} });
+  assert.deepEqual(await api.get('/api/admin/drops'), { drops: [] });
+  await assert.rejects(api.get('/api/admin/drops'), { code: 'busy', status: 429 });
+  assert.equal(answers.length, 0);
 });

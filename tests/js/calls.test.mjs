@@ -38,6 +38,27 @@ test('busy is repeated after Retry-After, with growing waits without one', async
   assert.deepEqual(slept, [1000, 500, 1000]);
 });
 
+/** As API Gateway and Vercel's firewall refuse: without a code of the shop. */
+const throttled = (headers) => reply(429, { message: 'Too Many Requests' }, headers);
+
+test('a throttle of the host passes: the request is repeated, after Retry-After if that is soon', async () => {
+  const { calls, shop, slept } = callsWith(
+    throttled(), throttled({ 'Retry-After': '3' }), new Response('<html>', { status: 429 }), reply(201, { message: 'Reserved' }),
+  );
+  assert.equal((await calls.persist('POST', '/api/reserve/1', {})).message, 'Reserved');
+  assert.deepEqual([shop.requests.length, slept], [4, [250, 3000, 1000]]);
+  const later = callsWith(reply(429, { error: { code: '429', message: 'Too Many Requests' } }, { 'Retry-After': '60' }));
+  const told = { code: 'busy', status: 429, retryAfter: 60, detail: 'The shop answered with status 429.' };
+  await assert.rejects(later.calls.persist('POST', '/api/reserve/1', {}), told);
+  assert.deepEqual(later.slept, []);
+});
+
+test('the shop\'s own rate limit is a refusal', async () => {
+  const { calls, shop } = callsWith(problem(429, 'rate_limited', { 'Retry-After': '1' }));
+  await assert.rejects(calls.persist('POST', '/api/reserve/1', {}), { code: 'rate_limited', retryAfter: 1 });
+  assert.equal(shop.requests.length, 1);
+});
+
 test('an issuer that is out of reach for a moment is no refusal', async () => {
   const { calls } = callsWith(problem(503, 'issuer_unavailable', { 'Retry-After': '2' }), reply(201, { message: 'Reserved' }));
   assert.equal((await calls.persist('POST', '/api/reserve/1', {})).message, 'Reserved');

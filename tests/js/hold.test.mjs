@@ -175,3 +175,12 @@ test('a hold that is over when it is bought is told, and gone', async () => {
   await done;
   assert.deepEqual([hold.state.phase, hold.state.code, of(ANN)], ['none', 'reservation_expired', null]);
 });
+
+for (const status of [0, 429, 503]) {
+  test(`a hold that cannot be looked at (${status}) stays until its time is up`, async () => {
+    const { hold, next, of } = open({ holds: { [ANN.id]: held(7) } });
+    (await next('reservation')).refuse(failed('busy', status));
+    await turn();
+    assert.deepEqual([hold.state.phase, of(ANN)], ['held', held(7)]);
+  });
+}
