@@ -44,8 +44,8 @@ def reserve(drop_id: int, user_id: int, size: str | None = None) -> Hold:
     """Hold one unit of `size` for the drop's hold_seconds, by the database's clock; or return the caller's live hold.
 
     Raises DropNotFound, UserNotFound, DropNotStarted, DropEnded, DropPaused, DropCancelled, SizeRequired, UnknownSize,
-    LimitReached, RateLimited, SoldOut, Busy; in each case the caller holds nothing more than before. UserNotFound is raised only
-    where there is a unit to hold.
+    LimitReached, RateLimited, SoldOut, Busy; in each case the caller holds nothing more than before. UserNotFound is
+    raised only where there is a unit to hold.
     """
     s = settings()
     params = (drop_id, user_id, size, s.reserve_rate_limit or None, s.reserve_rate_window_seconds)

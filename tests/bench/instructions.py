@@ -1,8 +1,9 @@
 """`python -m tests.bench.instructions`: what each hot statement costs in Postgres, in instructions.
 
-Times on a shared machine differ by half; valgrind counts the same each time. A backend in single-user mode runs a statement
-some times and then some more times; the difference, for each, is printed in thousands beside a plain insert. There are no
-other sessions in that mode: what waits and conflicts cost is the benchmark's to tell. Needs valgrind (apt-get install valgrind).
+Times on a shared machine differ by half; valgrind counts the same each time. A backend in single-user mode runs a
+statement some times and then some more times; the difference, for each, is printed in thousands beside a plain insert.
+There are no other sessions in that mode: what waits and conflicts cost is the benchmark's to tell. Needs valgrind
+(apt-get install valgrind).
 """
 
 import re
@@ -18,7 +19,7 @@ import psycopg
 from dev.npm import ROOT
 from dev.ports import random_free
 from dev.postgres import Postgres, binary
-from dev.processes import StackError, guard, let_through, primary_group, unprivileged_user
+from dev.processes import StackError, let_through, primary_group, unprivileged_user
 from lib.migrate import migrate
 from tests.bench import classic
 
