@@ -1,12 +1,13 @@
 """The drops: what viewers see, and what the shop does with them."""
 
 import hashlib
+import logging
 from typing import Annotated, Literal
 
 from fastapi import BackgroundTasks, Header, Query, Request, Response
 from pydantic import Field, TypeAdapter
 
-from lib import errors, events, inventory
+from lib import errors, events, inventory, trace
 from lib.auth import REFUSALS, Admin
 from lib.fields import MAX_ID, Digits, PathId
 from lib.http import NOT_MODIFIED, REPLAYED, cached_response, json_response, make_app, problems
@@ -117,11 +118,22 @@ def _hash(request: str) -> str:
 
 
 def _tidy_later(tasks: BackgroundTasks, drops: list[DropRecord]) -> None:
-    """Whoever sees an overdue hold has it expired after the reply, so that a drop with viewers needs no clock."""
-    if any(drop.overdue for drop in drops):
+    """Whoever sees an overdue hold has it expired after the reply, so that a drop with viewers needs no clock.
+
+    On Lambda the reply would wait for it: there it is left to the sweep, which always runs.
+    """
+    if not settings().on_lambda and any(drop.overdue for drop in drops):
         tasks.add_task(_expire_and_deliver)
 
 
 def _expire_and_deliver() -> None:
-    inventory.expire_due(settings().sweep_batch)
+    """Best effort: whoever looked has the answer, which no failure may spoil any more."""
+    # Nor does the time limit of that request bind here.
+    token = trace.current.set(None)
+    try:
+        inventory.expire_due(settings().sweep_batch)
+    except errors.Unavailable as error:
+        trace.log("drops.expire_failed", level=logging.WARNING, code=error.code)
+    finally:
+        trace.current.reset(token)
     events.deliver()

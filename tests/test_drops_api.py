@@ -7,7 +7,6 @@ from typing import Any
 import httpx2
 import pytest
 
-from dev.ports import wait_until
 from lib import inventory
 from tests.support.api import is_time, problem, shape
 from tests.support.database import Database
@@ -244,16 +243,3 @@ def test_the_next_expiry_is_the_earliest_deadline(
     inventory.reserve(drop_id, second)
     told = client.get(f"/api/drops/{drop_id}").json()["nextExpiryAt"]
     assert datetime.fromisoformat(told) == deadline
-
-
-def test_an_overdue_hold_that_a_viewer_meets_is_expired_after_the_reply(
-    client: httpx2.Client, database: Database, make_drop: MakeDrop, make_users: MakeUsers
-) -> None:
-    (user,) = make_users(1)
-    drop_id = make_drop(1, hold_seconds=1)
-    inventory.reserve(drop_id, user)
-    database.shift_clock(2)
-    client.get(f"/api/drops/{drop_id}")
-    assert wait_until(lambda: database.statuses(drop_id) == {"EXPIRED": 1}, 10)
-    assert database.stock(drop_id) == (1, 0, 0)
-    assert status_of(client, drop_id) == "LIVE"
