@@ -133,13 +133,12 @@ class Courier:
 
 
 def _lease_is_safe_until() -> float:
-    """Until when a batch of what is claimed now may start.
+    """Until when a batch of what is claimed now may start, so that it ends within the lease.
 
     Later, somebody else may have leased and published it again: an old stockUpdate would land on a newer one, and a
     cache channel would replay it to everybody who comes.
     """
-    lease_seconds = settings().event_lease_seconds
-    return time.monotonic() + lease_seconds - min(realtime.timeout_seconds(), lease_seconds / 2)
+    return time.monotonic() + settings().event_lease_seconds - realtime.timeout_seconds()
 
 
 def _publish(events: list[dict[str, Any]], until: float) -> tuple[int, bool]:

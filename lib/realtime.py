@@ -3,6 +3,8 @@
 import json
 import sys
 import threading
+import time
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -42,10 +44,10 @@ def configured() -> bool:
 
 
 def timeout_seconds() -> float:
-    """How long one publish may take to connect, and then to be answered."""
+    """How long one publish may take in all; at most half of the events' lease, so that it can begin in the other half."""
     s = settings()
     if not s.on_lambda:
-        return s.publish_timeout_ms / 1000
+        return min(s.publish_timeout_ms / 1000, s.event_lease_seconds / 2)
     # The reply waits there. The rest of its budget is longer than the gap between two updates of a drop.
     return max(1.0, min(s.publish_timeout_ms, 0.4 * s.lambda_delivery_budget_ms)) / 1000
 
@@ -68,16 +70,23 @@ def for_browsers() -> Realtime:
     return Realtime(key=s.pusher_key, options=options, channels=channels)
 
 
+# When this thread's publish must be over, in time.monotonic()'s seconds.
+_ends: ContextVar[float] = ContextVar("ends")
+
+
 def publish(messages: list[Message]) -> None:
     """Publish up to BATCH_SIZE messages in one call; once more if a kept-alive connection had died.
 
-    Raises PublishFailed.
+    Both tries together take timeout_seconds() at most: the lease of the events counts on that. Raises PublishFailed.
     """
     from urllib3.exceptions import ConnectTimeoutError, NewConnectionError, ProtocolError
 
     # A new batch for each try: trigger_batch changes its argument.
     try:
-        answer = _client().trigger_batch(_batch(messages))
+        client = _client()
+        # Not earlier: what importing it takes once is not the channel's time.
+        _ends.set(time.monotonic() + timeout_seconds())
+        answer = client.trigger_batch(_batch(messages))
     except (NewConnectionError, ProtocolError):
         answer = _second_try(messages)
     except ConnectTimeoutError as error:
@@ -124,15 +133,20 @@ class _Wire:
         import urllib3
         from pusher.requests import CERT_PATH
 
-        to = {"host": client.host, "port": client.port, "timeout": client.timeout, "retries": False, "maxsize": 2}
+        to = {"host": client.host, "port": client.port, "retries": False, "maxsize": 2}
         self._pool = (
             urllib3.HTTPSConnectionPool(**to, ca_certs=CERT_PATH) if client.ssl else urllib3.HTTPConnectionPool(**to)
         )
 
     def send_request(self, request: Any) -> Any:
         from pusher.http import process_response
+        from urllib3 import Timeout
 
-        answer = self._pool.urlopen(request.method, request.signed_path, request.body, request.headers)
+        left = _ends.get() - time.monotonic()
+        if left <= 0:  # a function that stood still between its tries, for one
+            raise TimeoutError
+        how = {"headers": request.headers, "timeout": Timeout(total=left)}
+        answer = self._pool.urlopen(request.method, request.signed_path, request.body, **how)
         return process_response(answer.status, answer.data.decode())
 
 
@@ -156,7 +170,6 @@ def _client() -> "pusher.Pusher":
                 key=s.pusher_key,
                 secret=s.pusher_secret,
                 ssl=s.pusher_use_tls,
-                timeout=timeout_seconds(),
                 backend=_Wire,
                 **own_server,
             )

@@ -199,3 +199,34 @@ def test_a_connection_that_died_while_idle_is_no_outage(
     events.deliver()
 
     assert database.value("select count(*) from outbox") == 0
+
+
+@pytest.fixture
+def breaking_then_silent_port() -> Iterator[int]:
+    """A server that ends its first connection after 1.4 s without an answer, and answers none of the later ones."""
+    with socket.create_server((HOST, 0)) as listening:
+
+        def break_off_the_first() -> None:
+            first, _ = listening.accept()
+            with first:
+                first.recv(65536)
+                time.sleep(1.4)
+
+        thread = threading.Thread(target=break_off_the_first)
+        thread.start()
+        yield listening.getsockname()[1]
+        thread.join()
+
+
+def test_both_tries_of_a_publish_share_one_time_limit(
+    breaking_then_silent_port: int, database: Database, servers: Any, configure: Make
+) -> None:
+    configure(**{**servers.pusher_env, "PUSHER_PORT": str(breaking_then_silent_port)})
+    realtime._client()  # the library is there
+
+    began = time.monotonic()
+    with pytest.raises(PublishFailed) as caught:
+        realtime.publish([Message("drops", "dropChanged", {"dropId": 1})])
+
+    assert caught.value.on_its_way
+    assert time.monotonic() - began < 2 + 0.9  # slack for a busy machine; each with its own would take 3.4 s

@@ -167,3 +167,15 @@ def test_nothing_is_published_on_a_lease_that_may_be_over(
     assert 1 <= len(started) < 10
     assert started[-1] - began < 1
     assert database.value(WAITING) > 0
+
+
+@pytest.mark.parametrize(
+    ("lease_seconds", "timeout_ms"), [("5", "2000"), ("5", "8000"), ("1", "2000"), ("60", "30000")]
+)
+def test_what_starts_within_a_lease_ends_within_it(configure: Make, lease_seconds: str, timeout_ms: str) -> None:
+    configure(EVENT_LEASE_SECONDS=lease_seconds, PUBLISH_TIMEOUT_MS=timeout_ms)
+    last_start = events._lease_is_safe_until()
+    now = time.monotonic()
+
+    assert last_start > now
+    assert last_start + realtime.timeout_seconds() <= now + float(lease_seconds)
