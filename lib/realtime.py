@@ -44,7 +44,7 @@ def configured() -> bool:
 
 
 def timeout_seconds() -> float:
-    """How long one publish may take in all; at most half of the events' lease, so that it can begin in the other half."""
+    """How long one publish may take in all; at most half of its events' lease, so that it can begin in the other."""
     s = settings()
     if not s.on_lambda:
         return min(s.publish_timeout_ms / 1000, s.event_lease_seconds / 2)
@@ -93,7 +93,7 @@ def publish(messages: list[Message]) -> None:
         # A connection that never came about: no second wait for the same.
         raise PublishFailed(type(error).__name__, on_its_way=False) from None
     except Exception as error:
-        raise PublishFailed(type(error).__name__, on_its_way=True) from None
+        raise PublishFailed(type(error).__name__, on_its_way=not _is_refusal(error)) from None
     # soketi answers errors with HTTP 200.
     if isinstance(answer, dict) and "error" in answer:
         raise PublishFailed(f"refused with code {answer.get('code')}", on_its_way=False)
@@ -106,7 +106,15 @@ def _second_try(messages: list[Message]) -> Any:
         return _client().trigger_batch(_batch(messages))
     except Exception as error:
         # Where nobody listens (any more), nothing is on its way.
-        raise PublishFailed(type(error).__name__, on_its_way=not isinstance(error, NewConnectionError)) from None
+        is_gone = isinstance(error, NewConnectionError)
+        raise PublishFailed(type(error).__name__, on_its_way=not (is_gone or _is_refusal(error))) from None
+
+
+def _is_refusal(error: Exception) -> bool:
+    """Whether hosted Pusher read the batch and did not take it: 400, 401, 403."""
+    from pusher.errors import PusherBadAuth, PusherBadRequest, PusherForbidden
+
+    return isinstance(error, PusherBadRequest | PusherBadAuth | PusherForbidden)
 
 
 def _batch(messages: list[Message]) -> list[dict[str, str]]:

@@ -8,6 +8,7 @@ import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import httpx2
@@ -230,3 +231,35 @@ def test_both_tries_of_a_publish_share_one_time_limit(
 
     assert caught.value.on_its_way
     assert time.monotonic() - began < 2 + 0.9  # slack for a busy machine; each with its own would take 3.4 s
+
+
+@pytest.fixture
+def refusing_port(request: pytest.FixtureRequest) -> Iterator[int]:
+    """Answers as hosted Pusher does to what it refuses: with a status, where soketi says 200."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_error(request.param)
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    with ThreadingHTTPServer((HOST, 0), Handler) as server:
+        threading.Thread(target=server.serve_forever).start()
+        yield server.server_address[1]
+        server.shutdown()
+
+
+@pytest.mark.parametrize(
+    ("refusing_port", "is_free"), [(400, True), (401, True), (403, True), (500, False)], indirect=["refusing_port"]
+)
+def test_what_hosted_pusher_refuses_is_tried_again_soon_and_what_it_may_have_taken_is_not(
+    refusing_port: int, is_free: bool, servers: Any, configure: Make, make_drop: Make, database: Database
+) -> None:
+    configure(**{**servers.pusher_env, "PUSHER_PORT": str(refusing_port)})
+    make_drop(1)
+    events.deliver()
+
+    database.shift_clock(events.RETRY_SECONDS + 0.1)
+    assert bool(Outbox(database).claim()) == is_free
