@@ -57,7 +57,7 @@ def _sweep_until(until: float) -> Sweep:
         next_due_at = swept.next_due_at
         idle = next_due_at is None and inventory.health().events_waiting == 0
         if time.monotonic() >= next_audit:
-            next_audit = _audit(drops=MAX_AUDITS if idle else 1)
+            next_audit = _audit(MAX_AUDITS if idle else 1, until)
         if idle or time.monotonic() >= until:
             break
         time.sleep(max(0.0, again_at - time.monotonic()))
@@ -65,11 +65,16 @@ def _sweep_until(until: float) -> Sweep:
     return Sweep(expired=expired, published=published, sweeps=sweeps, next_due_at=next_due_at)
 
 
-def _audit(drops: int) -> float:
-    """Audit up to so many of the drops that changed; when to go on, in time.monotonic()'s seconds."""
+def _audit(drops: int, until: float) -> float:
+    """Audit up to so many of the drops that changed, none but the first after `until`; when to go on.
+
+    Both in time.monotonic()'s seconds. One audit ends in audits.TIMEOUT_SECONDS; platforms leave room for that.
+    """
     began = time.monotonic()
     try:
-        for _ in range(drops):
+        for number in range(drops):
+            if number > 0 and time.monotonic() >= until:
+                break
             audit = audits.audit_next()
             if audit.findings:
                 trace.log("audit.findings", level=logging.ERROR, dropId=audit.drop_id, findings=audit.findings)

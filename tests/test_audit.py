@@ -161,6 +161,15 @@ def test_an_audit_takes_a_hundredth_of_its_drops_time_at_most(database, make_dro
     assert until == pytest.approx(100 * took_ms / 1000)
 
 
+def test_a_sweep_begins_no_further_audit_once_its_time_is_over(database, make_drop, configure):
+    drops = [make_drop() for _ in range(4)]
+    Outbox(database).drain()
+    sweep(0)
+    assert sum(_audited(database, drop) for drop in drops) == 1
+    sweep(30)
+    assert sum(_audited(database, drop) for drop in drops) == 4
+
+
 def test_one_audit_runs_at_a_time(database, make_drop):
     make_drop()
     with sessions(database, 1) as (other,):
