@@ -2,7 +2,8 @@
 
 ADMIN_TOKEN is the deployment's own; where AUTH_MODE is jwt, BUYER_TOKEN is a buyer's token. Exit code 0: everything
 works; 1: something does not; 2: it could not be tried.
-The drop is paused from its first moment but for the one reservation, and cancelled at the end, whatever happens.
+Nobody else can have the unit but in the instant between opening the drop and reserving, one request long: until then
+the drop has not started and is paused, afterwards it is paused again, and at the end it is cancelled, whatever happens.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx2
@@ -22,6 +24,8 @@ from dev.channel import Channel
 # A cold start, and a database that has to wake up.
 REQUEST_SECONDS = 30.0
 EVENT_SECONDS = 15.0
+# Further from now than any clock is wrong: the drop starts so long after it was made, and then so long ago.
+FAR = timedelta(days=1)
 
 
 class Failed(Exception):
@@ -83,13 +87,13 @@ class Smoke:
         return f"database {found['database']['ms']} ms, commit {found['commit']}"
 
     def create(self) -> str:
-        body = {"name": "Smoke test", "price": 1, "totalStock": 1, "holdSeconds": 60}
+        body = {"name": "Smoke test", "price": 1, "totalStock": 1, "holdSeconds": 60, "dropStartTime": from_now(FAR)}
         self.drop = self.call("POST", "/api/drops", 201, json=body, headers=self.admin)["drop"]["id"]
         return self.set_state("PAUSED", f"drop {self.drop}, ")
 
-    def set_state(self, state: str, prefix: str = "") -> str:
+    def set_state(self, state: str, prefix: str = "", **more: str) -> str:
         path = f"/api/drops/{self.drop}"
-        changed = self.call("PATCH", path, 200, json={"state": state}, headers=self.admin)["drop"]["status"]
+        changed = self.call("PATCH", path, 200, json={"state": state, **more}, headers=self.admin)["drop"]["status"]
         return f"{prefix}{changed}"
 
     def create_user(self) -> str:
@@ -115,12 +119,13 @@ class Smoke:
         return "drop_paused, as it should"
 
     def reserve(self) -> str:
-        self.set_state("OPEN")
         path = f"/api/reserve/{self.drop}"
+        self.set_state("OPEN", dropStartTime=from_now(-FAR))
         self.hold = self.call("POST", path, 201, json=self.who(), headers=self.buyer)["reservation"]["id"]
         again = self.call("POST", path, 200, json=self.who(), headers=self.buyer)["reservation"]["id"]
         if again != self.hold:
             raise Failed(f"repeated, it gave reservation {again}, not {self.hold}")
+        self.set_state("PAUSED")
         return f"reservation {self.hold}, the same when repeated"
 
     def purchase(self) -> str:
@@ -160,6 +165,10 @@ class Smoke:
             if self.channel is not None:
                 self.channel.close()
         return done and cancelled
+
+
+def from_now(time: timedelta) -> str:
+    return (datetime.now(UTC) + time).isoformat()
 
 
 def main() -> int:

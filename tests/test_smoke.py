@@ -40,6 +40,27 @@ def test_a_working_shop_passes_and_is_left_without_an_open_drop(
     assert ADMIN_TOKEN not in result.stdout + result.stderr
 
 
+RECORD_WHETHER_OPEN = """
+    create table seen (number bigserial, is_open boolean);
+    create function see() returns trigger language plpgsql as $$ begin
+        insert into seen (is_open) values (new.state = 'OPEN' and new.drop_start_time <= clock());
+        return null;
+    end $$;
+    create trigger see after insert or update on drops for each row execute function see()
+"""
+
+
+def test_the_drop_is_open_for_its_own_reservation_alone(
+    gateway: Gateway, production: None, channel: dict[str, str], database: Database
+) -> None:
+    database.connection.execute(RECORD_WHETHER_OPEN)
+    result = smoke(gateway.url, ADMIN_TOKEN=ADMIN_TOKEN)
+    assert result.returncode == 0, result.stdout + result.stderr
+    seen = [is_open for (is_open,) in database.rows("select is_open from seen order by number")]
+    assert seen[0] is False and seen.count(True) == 1
+    assert seen[seen.index(True) + 1 :] == [False, False]  # paused at once, then cancelled
+
+
 def test_where_buyers_have_tokens_one_is_enough(
     gateway: Gateway, production: None, channel: dict[str, str], database: Database, issuer: Issuer
 ) -> None:
