@@ -46,8 +46,10 @@ class Stack:
         self.pooler: PgBouncer | None = None
         self.soketi = Soketi(on_restart=lambda message: say(f"note: {message}"))
         self._gateway: Child | None = None
-        self._sweeper: Sweeper | None = None
         self._cron_secret = secrets.token_urlsafe(24)
+        # The functions' secret of now: .env may set another one while they run.
+        self._served_cron_secret = self._cron_secret
+        self._sweeper = Sweeper(port, lambda: self._served_cron_secret, lambda message: say(f"note: {message}"))
         self._changes: queue.Queue[set[str]] = queue.Queue()
         self._stopped = threading.Event()
 
@@ -68,7 +70,6 @@ class Stack:
         say("==> functions and pages")
         self._start_gateway()
         self._watch()
-        self._sweeper = Sweeper(self.port, self.environment()["CRON_SECRET"], lambda message: say(f"note: {message}"))
         self._sweeper.start()
 
     def _start_servers(self) -> None:
@@ -111,8 +112,7 @@ class Stack:
     def stop(self) -> None:
         """Stop every part, the ones that use others first."""
         self._stopped.set()
-        if self._sweeper is not None:
-            self._sweeper.stop()
+        self._sweeper.stop()
         if self._gateway is not None:
             self._gateway.stop()
         self.soketi.stop()
@@ -148,7 +148,9 @@ class Stack:
 
     def _start_gateway(self) -> None:
         command = [sys.executable, "-m", "dev.gateway", str(self.port)]
-        child = self._gateway = Child("api", command, cwd=ROOT, env=self.environment(), on_line=_print_line)
+        environment = self.environment()
+        child = self._gateway = Child("api", command, cwd=ROOT, env=environment, on_line=_print_line)
+        self._served_cron_secret = environment["CRON_SECRET"]
         wait_until(lambda: accepts(self.port) or not child.is_running(), GATEWAY_READY_SECONDS, POLL_SECONDS / 2)
         if not child.is_running() or not accepts(self.port):
             child.kill()

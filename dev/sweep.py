@@ -13,9 +13,12 @@ TIMEOUT_SECONDS = 30.0
 
 
 class Sweeper:
-    """Calls GET /api/cron/reap on a timer. Calls may overlap, as the platform's do; none delays the stop."""
+    """Calls GET /api/cron/reap on a timer. Calls may overlap, as the platform's do; none delays the stop.
 
-    def __init__(self, port: int, secret: str, say: Callable[[str], None]) -> None:
+    `secret` is asked each time, because it changes with .env.
+    """
+
+    def __init__(self, port: int, secret: Callable[[], str], say: Callable[[str], None]) -> None:
         self._port, self._secret, self._say = port, secret, say
         self._stopped = threading.Event()
         self._last_failure = ""
@@ -34,7 +37,7 @@ class Sweeper:
     def _call(self) -> None:
         connection = http.client.HTTPConnection(HOST, self._port, timeout=TIMEOUT_SECONDS)
         try:
-            connection.request("GET", "/api/cron/reap", headers={"Authorization": f"Bearer {self._secret}"})
+            connection.request("GET", "/api/cron/reap", headers={"Authorization": f"Bearer {self._secret()}"})
             status = connection.getresponse().status
             failure = "" if status == 200 else f"it answered {status}"
         except (OSError, http.client.HTTPException) as error:

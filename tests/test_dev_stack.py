@@ -19,7 +19,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from dev import sql_lint
+from dev import sql_lint, stack
 from dev.npm import ROOT
 from dev.pgbouncer import PgBouncer
 from dev.ports import HOST, is_free, random_free, wait_until
@@ -185,6 +185,27 @@ def test_a_port_that_is_no_number_is_one_sentence(start_dev: Callable[..., Dev])
     dev = start_dev(PORT="http")
     assert dev.wait_end() == 1
     assert len(dev.lines) == 1 and dev.lines[0].startswith("error: PORT is 'http'")
+
+
+@pytest.mark.xdist_group("dev")
+def test_a_changed_cron_secret_reaches_the_functions_and_the_sweep(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(stack, "ROOT", tmp_path)  # whose .env it is
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.delenv("CRON_SECRET", raising=False)
+    own = stack.Stack(random_free(), tmp_path / "local")
+    try:
+        for secret in ("first", "second"):
+            (tmp_path / ".env").write_text(f"CRON_SECRET={secret}\n")
+            own._reload({str(tmp_path / ".env")})
+            own._sweeper._call()
+    finally:
+        if own._gateway is not None:  # not all of it: what stops the stack ends every server of this process
+            own._gateway.stop()
+    said = capsys.readouterr().out
+    # They let it in both times, and have no database here.
+    assert "sweep failed: it answered 503" in said and "it answered 401" not in said
 
 
 def test_postgres_comes_back_with_its_data_after_kill_minus_nine(tmp_path: Path) -> None:
