@@ -122,8 +122,16 @@ Price = Annotated[
     ),
 ]
 Currency = Annotated[str, Field(strict=True, pattern="^[A-Z]{3}$", description="ISO 4217")]
-# An address a browser may load an image from; nothing that runs.
-ImageUrl = Annotated[str, Field(strict=True, max_length=2000, pattern=r"^(https?://|/)[!-~]+$")]
+# An address from which the pages' content security policy lets a browser load an image.
+ImageUrl = Annotated[
+    str,
+    Field(
+        strict=True,
+        max_length=2000,
+        pattern=r"^(https://|/)[!-~]+$",
+        description="https://… or /… on the shop's own site.",
+    ),
+]
 Time = Annotated[AwareDatetime, BeforeValidator(_time_text), AfterValidator(_time_in_range)]
 HoldSeconds = Annotated[int, Field(strict=True, ge=1, le=86_400)]
 MaxPerUser = Annotated[int, Field(strict=True, ge=1, le=MAX_STOCK)]

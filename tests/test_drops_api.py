@@ -243,3 +243,13 @@ def test_the_next_expiry_is_the_earliest_deadline(
     inventory.reserve(drop_id, second)
     told = client.get(f"/api/drops/{drop_id}").json()["nextExpiryAt"]
     assert datetime.fromisoformat(told) == deadline
+
+
+def test_a_picture_that_was_taken_before_https_was_asked_for_is_read_and_can_be_taken_away(
+    client: httpx2.Client, database: Database, make_drop: MakeDrop
+) -> None:
+    drop_id = make_drop(1)
+    database.connection.execute("update drops set image_url = 'http://shop.example/a.png'")
+    assert client.get(f"/api/drops/{drop_id}").json()["imageUrl"] == "http://shop.example/a.png"
+    assert client.patch(f"/api/drops/{drop_id}", json={"price": 7}).json()["drop"]["price"] == 7
+    assert client.patch(f"/api/drops/{drop_id}", json={"imageUrl": None}).json()["drop"]["imageUrl"] is None

@@ -54,7 +54,7 @@ ACCEPTED = {
         sizes(("s", 1), ("S", 1)),
     ],
     "currency": ['"EUR"', '"JPY"'],
-    "imageUrl": ["null", '"https://shop.example/a.png?x=1"', '"http://a/b"', '"/a.png"', json.dumps("/" + "a" * 1999)],
+    "imageUrl": ["null", '"https://shop.example/a.png?x=1"', '"/a.png"', json.dumps("/" + "a" * 1999)],
     "dropStartTime": [
         "null",
         '"2030-01-31T12:00:00Z"',
@@ -86,7 +86,7 @@ REFUSED = {
     "currency": ['"usd"', '"US"', '"USDT"', '"US1"', '"USD\\n"', '""', "null", "840"],
     "imageUrl": [
         *('""', "1", '"a.png"', '"javascript:alert(1)"', '"data:image/png;base64,x"', '"https://"', '"/"', '"/a b"'),
-        *('"/a\\nb"', '"/é"', json.dumps("/" + "a" * 2000)),
+        *('"/a\\nb"', '"/é"', json.dumps("/" + "a" * 2000), '"http://shop.example/a.png"'),
     ],
     "dropStartTime": [
         *(
