@@ -26,7 +26,11 @@ REACHED = {
 @pytest.mark.xdist_group("heavy")
 def test_every_promise_holds_after_every_step_of_any_history(database, configure):
     with world(database, configure, Wire()) as shared:
-        run(shared, HISTORIES)
+        # The first histories are always the same, but races in them are not: more, where those missed something.
+        for random_seed in (None, 1, 2):
+            run(shared, HISTORIES, random_seed)
+            if set(shared.seen) >= REACHED:
+                break
     assert set(shared.seen) >= REACHED, sorted(REACHED - set(shared.seen))
 
 

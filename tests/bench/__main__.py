@@ -95,9 +95,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--scenario", type=_names, default=list(SCENARIOS), help="some alone, with commas between")
     parser.add_argument("--size", choices=list(SIZES), default="normal")
-    parser.add_argument(
-        "--rounds", type=int, help="of each measurement, in place of 3"
-    )
+    parser.add_argument("--rounds", type=int, help="of each measurement, in place of 3")
     parser.add_argument("--out", type=Path, default=ROOT / "bench")
     parser.add_argument("--strict", action="store_true", help="exit with 1 if a target is not met")
     options = parser.parse_args()
