@@ -11,5 +11,6 @@ app = FastAPI()
 @app.get("/api/bare")
 def bare() -> dict[str, int]:
     with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True, prepare_threshold=None) as connection:
-        row = connection.execute("select count(*) from drops").fetchone()
-        return {"drops": row[0] if row else 0}
+        # No table: the functions' user may read none.
+        row = connection.execute("select 1").fetchone()
+        return {"one": row[0] if row else 0}
