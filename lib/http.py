@@ -39,9 +39,9 @@ def make_app() -> FastAPI:
     trace.configure_logging(settings().log_level)
     app = FastAPI(title="Holdfast", openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
     app.router.route_class = WorkerRoute
-    app.add_exception_handler(HoldfastError, _on_holdfast_error)
-    app.add_exception_handler(RequestValidationError, _on_invalid_request)
-    app.add_exception_handler(HTTPException, _on_http_exception)
+    app.exception_handler(HoldfastError)(_on_holdfast_error)
+    app.exception_handler(RequestValidationError)(_on_invalid_request)
+    app.exception_handler(HTTPException)(_on_http_exception)
     # What is added later is further out.
     app.add_middleware(Failsafe)
     app.add_middleware(
@@ -178,13 +178,11 @@ def problem_response(error: HoldfastError, headers: dict[str, str] | None = None
     )
 
 
-async def _on_holdfast_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HoldfastError)  # noqa: S101 - registered for this class
+async def _on_holdfast_error(request: Request, error: HoldfastError) -> Response:
     return problem_response(error)
 
 
-async def _on_invalid_request(request: Request, error: Exception) -> Response:
-    assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for this class
+async def _on_invalid_request(request: Request, error: RequestValidationError) -> Response:
     found = error.errors()
     if any(item["type"] == "json_invalid" for item in found):
         return problem_response(errors.MalformedJson())
@@ -227,8 +225,7 @@ _BY_STATUS: dict[int, type[HoldfastError]] = {
 }
 
 
-async def _on_http_exception(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)  # noqa: S101 - registered for this class
+async def _on_http_exception(request: Request, error: HTTPException) -> Response:
     if error.status_code != 405:
         return problem_response(_BY_STATUS.get(error.status_code, HoldfastError)())
     allow = {"Allow": ", ".join(_allowed_methods(request))}

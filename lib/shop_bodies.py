@@ -57,10 +57,9 @@ class CreateDropRequest(Request):
 
     def stock_by_size(self) -> list[tuple[str, int]]:
         """[(label, units)]; a drop without sizes has one, named ''."""
-        if self.sizes is not None:
-            return [(size.size, size.stock) for size in self.sizes]
-        assert self.total_stock is not None  # noqa: S101 - _stock_is_clear saw to it
-        return [("", self.total_stock)]
+        if self.total_stock is not None:
+            return [("", self.total_stock)]
+        return [(size.size, size.stock) for size in self.sizes or []]
 
 
 class UpdateDropRequest(Request):

@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import os
 import random
+import secrets
 import sys
 import time
 import uuid
@@ -143,7 +144,7 @@ def live_line(ledger: Ledger, viewer: Viewer, opens_at: float, buyers: int) -> s
 
 
 async def run(wanted: argparse.Namespace, url: str, console: Console) -> bool:
-    seed = wanted.seed if wanted.seed is not None else random.randrange(10**6)  # noqa: S311 - not a secret
+    seed = wanted.seed if wanted.seed is not None else secrets.randbelow(10**6)
     limits = httpx2.Limits(max_connections=64, max_keepalive_connections=64)
     async with httpx2.AsyncClient(base_url=url, timeout=REQUEST_SECONDS, limits=limits) as http:
         await call(http, "GET", "/api/health")

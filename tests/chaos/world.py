@@ -80,8 +80,10 @@ class Instance:
 
     def memory_mb(self) -> float:
         """Resident memory now; 0 if it is not running."""
-        with contextlib.suppress(OSError, IndexError, AttributeError):
-            pages = int(Path(f"/proc/{self.child.pid}/statm").read_text().split()[1])  # type: ignore[union-attr]
+        if self.child is None:
+            return 0.0
+        with contextlib.suppress(OSError, IndexError):
+            pages = int(Path(f"/proc/{self.child.pid}/statm").read_text().split()[1])
             return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
         return 0.0
 

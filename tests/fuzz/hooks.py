@@ -38,7 +38,9 @@ def is_excused(code: str, detail: str, sent: list[float]) -> bool:
 
 
 @schemathesis.check
-def valid_requests_are_not_refused_as_invalid(ctx, response, case):  # type: ignore[no-untyped-def]
+def valid_requests_are_not_refused_as_invalid(
+    ctx: schemathesis.CheckContext, response: schemathesis.Response, case: schemathesis.Case
+) -> None:
     """schemathesis' own positive_data_acceptance, but for the reasons above."""
     meta = case.meta
     if meta is None or not meta.generation.mode.is_positive or response.status_code not in (400, 422):
