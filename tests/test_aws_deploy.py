@@ -27,7 +27,7 @@ NOT_IN_MOTO = {
 
 
 def client(service: str) -> Any:
-    return boto3.client(service, region_name=REGION)  # type: ignore[call-overload]
+    return boto3.client(service, region_name=REGION)
 
 
 @pytest.fixture(scope="module")

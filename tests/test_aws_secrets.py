@@ -172,7 +172,7 @@ def test_a_missing_secret_is_a_clear_503_and_heals(
     assert (answer["statusCode"], json_of(answer)["code"]) == (503, "not_configured")
     assert "DATABASE_URL_SECRET" in json_of(answer)["detail"]
     (line,) = [record for record in logged if record.getMessage() == "secrets.unreadable"]
-    assert line.fields == {"setting": "DATABASE_URL_SECRET", "reason": "ResourceNotFoundException"}  # type: ignore[attr-defined]
+    assert line.fields == {"setting": "DATABASE_URL_SECRET", "reason": "ResourceNotFoundException"}
     vault.put("holdfast/absent", database.url)
     call("POST", "/api/reserve/1", {"userId": 1})
     assert vault.reads == ["holdfast/absent"], "asked for again only after a while"

@@ -249,7 +249,7 @@ def test_alarms_watch_figures_that_the_sweep_logs(
         assert found["FilterPattern"] == f'{{ $.event = "{line.getMessage()}" }}'
         assert found["LogGroupName"] == {"Ref": "FunctionLogs"}
         (metric,) = found["MetricTransformations"]
-        assert metric["MetricValue"].removeprefix("$.") in line.fields  # type: ignore[attr-defined]
+        assert metric["MetricValue"].removeprefix("$.") in line.fields
         made[metric["MetricName"]] = metric["MetricNamespace"]
     for alarm in ("OverdueHolds", "WaitingEvents"):
         watched = template.resources[alarm]["Properties"]

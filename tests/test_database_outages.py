@@ -149,7 +149,7 @@ def test_a_server_that_is_not_there_is_a_503_in_time(
 ) -> None:
     configure(DATABASE_URL=url.format(host=HOST, port=random_free()))
     for path in ("/api/drops", "/api/drops/1"):
-        answer, seconds = timed(lambda path=path: client.get(path))  # type: ignore[misc]
+        answer, seconds = timed(lambda path=path: client.get(path))
         problem(answer, 503, "database_unavailable")
         assert seconds < IN_TIME_SECONDS
     health, _ = timed(lambda: client.get("/api/health"))

@@ -27,12 +27,13 @@ def _rounds(database: Database, drop: int, users: list[int], rounds: int) -> lis
 
 def test_indexes_of_live_holds_stay_as_large_as_they_are(database: Database, make_drop: Make, make_users: Make) -> None:
     users = make_users(USERS)
-    _, second, *_, last = _rounds(database, make_drop(USERS), users, 5)
+    first, *_, last = _rounds(database, make_drop(USERS), users, 8)
 
-    assert last.holds == 5 * HOLDS_A_ROUND
+    assert last.holds == 8 * HOLDS_A_ROUND
     # The table itself keeps every reservation; an index that did so too would have grown as it has.
-    assert last.history_pages >= 1.9 * second.history_pages
-    assert last.live_index_pages <= 1.2 * second.live_index_pages
+    assert last.history_pages >= 4 * first.history_pages
+    # A page that a vacuum empties can be used again one vacuum later: two rounds' worth, and some in hand.
+    assert last.live_index_pages <= 2.5 * first.live_index_pages
     database.assert_conserved()
 
 

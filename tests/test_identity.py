@@ -89,7 +89,7 @@ def test_a_subject_is_one_user_however_many_calls_see_it_first(
     configure(**CROWD)
     token = issuer.token(username="ada")
     answers = all_at_once([lambda: reserve(client, token)] * 16)
-    assert {answer.json()["reservation"]["userId"] for answer in answers} == {1}  # type: ignore[union-attr]
+    assert {answer.json()["reservation"]["userId"] for answer in answers} == {1}
     assert database.rows(USERS) == [(1, "ada")]
     assert database.statuses(1) == {"ACTIVE": 1}
 

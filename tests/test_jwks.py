@@ -156,7 +156,7 @@ def test_an_answer_without_keys_takes_none_away(
     provider: Issuer, keys: KeySet, later: Callable[[float], None], body: bytes
 ) -> None:
     keys.key("rsa")
-    provider.document = lambda: body  # type: ignore[method-assign]
+    provider.document = lambda: body
     later(jwks.LIFESPAN_SECONDS + 1)
     keys.key("rsa")
     settled(keys)
@@ -189,7 +189,7 @@ def test_a_silent_provider_ties_up_a_bounded_number_of_threads(
     provider.answer = hanging(release)
     later(jwks.COOLDOWN_SECONDS)
     waiting = [in_background(lambda: keys.key("new")) for _ in range(jwks.MAX_WAITING)]
-    wait_until(lambda: keys._waiting._value == 0, "all places are taken")  # type: ignore[attr-defined]
+    wait_until(lambda: keys._waiting._value == 0, "all places are taken")
     with pytest.raises(IssuerUnavailable):
         keys.key("new")
     assert keys._under_way is not None, "who finds no place is refused at once, and not when the fetch has ended"

@@ -19,6 +19,7 @@ PICTURE = "https://pictures.example/shoe.png"
 PNG = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 )
+IS_WHOLE = "element => element.scrollWidth <= element.clientWidth"
 
 
 def test_a_drops_link_shows_it_alone_and_asks_for_nothing_else(channel, make_drop, make_users, open_window):
@@ -55,7 +56,13 @@ def test_the_button_that_asks_for_a_name_shows_its_text_whole(channel, make_drop
     make_drop()
     button = open_window(None, viewport=PHONE).page.get_by_test_id("user")
     expect(button).to_have_text("Choose a name")
-    assert button.evaluate("button => button.scrollWidth <= button.clientWidth")
+    assert button.evaluate(IS_WHOLE)
+
+
+def test_how_the_page_is_kept_up_to_date_is_said_whole_on_a_phone(make_drop, open_window):
+    make_drop()
+    page = open_window(None, "polling", viewport=PHONE, go=False).allow(503, "/api/realtime").open("polling").page
+    assert page.get_by_test_id("connection").evaluate(IS_WHOLE)
 
 
 def test_a_link_to_share_names_the_drop_and_not_the_shopper(channel, make_drop, make_users, open_window):

@@ -66,8 +66,8 @@ function errorOf(response, body) {
   });
 }
 
-/** @param {DropError} error */
-function isPassing(error) {
+/** Whether asking again soon may help. @param {DropError} error */
+export function isPassing(error) {
   if (error.code === 'drop_not_started') return error.retryAfter !== null && error.retryAfter <= EARLY_TAP_SECONDS;
   return PASSING.has(error.code) && (error.retryAfter ?? 0) <= LONGEST_WAIT_SECONDS;
 }

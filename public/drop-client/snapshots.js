@@ -120,7 +120,7 @@ export function createSnapshots(calls, store, keepMs) {
   }
 
   return {
-    /** Whether any snapshot has ever come. */
+    /** Whether any snapshot has ever come, or none was wanted. */
     seen: () => seen,
     /** Be quick to give the next request up. */
     beImpatient() {
@@ -137,6 +137,7 @@ export function createSnapshots(calls, store, keepMs) {
         await loadLists(look, number);
         await Promise.all(store.idsOutsideLists().map((id) => load(pathOf(id), look)));
         timeout = FIRST_TIMEOUT_MS;
+        seen = true;
       } catch (error) {
         // A reply that is cut off hangs; a slow network needs longer. Start impatient, end patient.
         timeout = Math.min(timeout * 1.5, LONGEST_TIMEOUT_MS);

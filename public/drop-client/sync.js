@@ -2,7 +2,7 @@
  * Keeps the store up to date: by events while there is a channel, by polling while there is none, and by snapshots
  * whenever an event may be missing.
  */
-import { DropError } from './calls.js';
+import { DropError, isPassing } from './calls.js';
 import { createChannel } from './channel.js';
 import { createSnapshots } from './snapshots.js';
 import { CATCH_UP_ATTEMPTS, MANY_FAILURES, spread } from './timing.js';
@@ -110,8 +110,8 @@ export class Sync {
       });
       this.follow();
     } catch (error) {
-      const isNetwork = error instanceof DropError && error.code === 'network';
-      this.#openChannelLater(isNetwork ? this.#timing.pollMs * 2 : this.#timing.realtimeMs);
+      const isSoonOver = error instanceof DropError && isPassing(error);
+      this.#openChannelLater(isSoonOver ? this.#timing.pollMs * 2 : this.#timing.realtimeMs);
     }
   }
 
@@ -186,9 +186,11 @@ export class Sync {
 
   #pause() {
     const { pollMs, retryMs, settleMs, safetyMs, slowPollMs } = this.#timing;
-    if (this.#state === 'live') return performance.now() < this.#lateUntil ? settleMs : safetyMs;
+    const isLive = this.#state === 'live';
+    if (isLive && this.#failures === 0) return performance.now() < this.#lateUntil ? settleMs : safetyMs;
     if (globalThis.document?.hidden || this.#failures > MANY_FAILURES) return slowPollMs;
-    return this.#failures > 0 ? Math.min(retryMs * 2 ** (this.#failures - 1), pollMs) : pollMs;
+    // Events go on telling a live page what changes, so that it can wait longer for a shop in trouble.
+    return this.#failures > 0 ? Math.min(retryMs * 2 ** (this.#failures - 1), isLive ? slowPollMs : pollMs) : pollMs;
   }
 
   /** Ask for one drop until its snapshot has caught up with the events. */
@@ -205,7 +207,8 @@ export class Sync {
   #updateState() {
     if (this.#closed) return;
     const before = this.#state;
-    if (this.#channel?.isLive()) this.#state = 'live';
+    // Events tell of changes: without one snapshot there is nothing that they could change.
+    if (this.#channel?.isLive() && this.#snapshots.seen()) this.#state = 'live';
     else if (this.#failures > 0) this.#state = 'offline';
     else if (this.#snapshots.seen()) this.#state = 'polling';
     // One more channel on its way is no outage: nothing was lost that could come late.

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { aDrop, fakePusher, FakeShop, QUICK, until, wait } from './fakes.mjs';
+import { aDrop, fakePusher, FakeShop, problem, QUICK, until, wait } from './fakes.mjs';
 import { load } from './load.mjs';
 
 const { connect } = await load('drop-client.js');
@@ -94,6 +94,19 @@ test('without pusher-js it polls', async (t) => {
   await until(() => states.at(-1) === 'polling', 'polling');
 });
 
+test("a gateway's failure does not cost the channel for long", async (t) => {
+  const shop = new FakeShop(aDrop());
+  const isRealtime = (path) => path === '/api/realtime';
+  let failures = 1;
+  shop.answer = (path, headers) =>
+    isRealtime(path) && failures-- > 0 ? new Response('', { status: 504 }) : FakeShop.prototype.answer.call(shop, path, headers);
+  const client = connect({ fetch: shop.fetch, Pusher: fakePusher().Pusher, timing: { ...QUICK, realtimeMs: 60_000 } });
+  t.after(() => client.close());
+  let state = null;
+  client.onState((now) => (state = now));
+  await until(() => state === 'live', 'live');
+});
+
 test('a channel that sends the client away (4004) leaves it polling, and is tried again later', async (t) => {
   const { network, state } = open(t);
   await until(() => state() === 'live', 'live');
@@ -114,6 +127,37 @@ test('nothing reachable is offline; the page keeps what it had and recovers', as
   shop.change(1, { availableStock: 2, version: 3 });
   shop.down = false;
   await until(() => stock() === 2, 'the stock after it');
+});
+
+test('a first look that fails is repeated soon, however live the channel is, and the page is not called live without it', async (t) => {
+  const shop = new FakeShop(aDrop());
+  let refusals = 0;
+  const { ordinaryAnswer } = shop;
+  shop.ordinaryAnswer = (path, headers) => {
+    if (path !== '/api/drops/1' || refusals === 4) return ordinaryAnswer.call(shop, path, headers);
+    refusals += 1;
+    return problem(503, 'database_unavailable');
+  };
+  const { states, stock } = open(t, shop);
+  await until(() => stock() === 10, 'the drop');
+  await until(() => states.at(-1) === 'live', 'live');
+  assert.equal(refusals, 4);
+  assert.deepEqual(states, ['offline', 'live']);
+});
+
+test('a live page whose looks fail shows what events tell, and goes on looking', async (t) => {
+  const { network, shop, state, stock } = open(t);
+  await until(() => state() === 'live' && stock() === 10, 'live');
+  await wait(30);
+  shop.down = true;
+  network.publish('cache-drop-1', 'stockUpdate', stockUpdate(5, 9)); // a gap: a snapshot has to fill it
+  network.publish('drops', 'dropChanged', { dropId: 2, status: 'LIVE', version: 1 }); // and a list to be looked at
+  await until(() => stock() === 9, 'the event');
+  await wait(60);
+  assert.equal(state(), 'live');
+  shop.change(1, { availableStock: 3, stockVersion: 6, version: 6 });
+  shop.down = false;
+  await until(() => stock() === 3, 'the snapshot');
 });
 
 test('a dropChanged shows at once and is followed by the snapshot, however late that is', async (t) => {

@@ -3,7 +3,7 @@
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -131,6 +131,12 @@ class Window:
         """Console errors, uncaught exceptions, failed requests and refusals that were not announced."""
         return self._faults
 
+    def settled_faults(self) -> list[str]:
+        """A copy, with all that the page has said so far."""
+        if not self.page.is_closed():
+            self.page.evaluate("undefined")  # its answer comes after them
+        return self.faults().copy()
+
     def _is_allowed(self, url: str, status: int) -> bool:
         return any(path in url and status == code for code, path in self._allowed)
 
@@ -154,6 +160,14 @@ class Window:
             self._faults.append(f"{response.status}: {response.request.method} {response.url}")
 
 
+def close_all(windows: Sequence[Window]) -> None:
+    """Close them, and expect that none had a fault until now: of what closing cuts off, Chromium complains too."""
+    faults = [fault for window in windows for fault in window.settled_faults()]
+    for window in windows:
+        window.page.context.close()
+    assert faults == [], faults
+
+
 @pytest.fixture
 def open_window(browser: Browser, gateway: Gateway, database: Database) -> Iterator[Callable[..., Window]]:
     """open_window(user=7, connection="polling", drop=3, viewport=PHONE, …): a shopper's open page, of one drop if it
@@ -168,7 +182,4 @@ def open_window(browser: Browser, gateway: Gateway, database: Database) -> Itera
         return windows[-1].open(connection) if go else windows[-1]
 
     yield open_one
-    for window in windows:
-        window.page.context.close()
-    faults = [fault for window in windows for fault in window.faults()]
-    assert faults == [], faults
+    close_all(windows)

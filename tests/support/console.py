@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from dev.npm import ROOT
-from tests.support.browser import DESKTOP, Window
+from tests.support.browser import DESKTOP, Window, close_all
 from tests.support.database import Database
 from tests.support.servers import Gateway
 
@@ -96,7 +96,4 @@ def open_console(browser: Browser, gateway: Gateway, database: Database) -> Iter
         return windows[-1].open(view)
 
     yield open_one
-    for window in windows:
-        window.page.context.close()
-    faults = [fault for window in windows for fault in window.faults()]
-    assert faults == [], faults
+    close_all(windows)

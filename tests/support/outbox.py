@@ -23,7 +23,7 @@ class Outbox:
         return self.claim_and_wait(limit, gap_ms)[0]
 
     def claim_and_wait(self, limit: int = 100, gap_ms: int = GAP_MS) -> tuple[list[Event], int | None]:
-        return self.database.rows(CLAIM, [limit, LEASE_SECONDS, gap_ms])[0]  # type: ignore[return-value]
+        return self.database.rows(CLAIM, [limit, LEASE_SECONDS, gap_ms])[0]
 
     def ack(self, found: list[Event]) -> None:
         self.database.rows("select ack_events(%s)", [[event["id"] for event in found]])

@@ -41,7 +41,7 @@ class Vault:
 
     def _client(self, service: str) -> Any:
         keys = {"aws_access_key_id": "testing", "aws_secret_access_key": "testing"}
-        return boto3.client(service, endpoint_url=self.url, region_name=REGION, **keys)  # type: ignore[call-overload]
+        return boto3.client(service, endpoint_url=self.url, region_name=REGION, **keys)
 
     def put(self, name: str, value: str) -> str:
         """Make a secret, or give it a new value; its ARN."""
