@@ -122,13 +122,14 @@ Price = Annotated[
     ),
 ]
 Currency = Annotated[str, Field(strict=True, pattern="^[A-Z]{3}$", description="ISO 4217")]
-# An address from which the pages' content security policy lets a browser load an image.
+# An address from which the pages' content security policy lets a browser load an image. To a browser, what begins with
+# // or /\ names another host.
 ImageUrl = Annotated[
     str,
     Field(
         strict=True,
         max_length=2000,
-        pattern=r"^(https://|/)[!-~]+$",
+        pattern=r"^(https://[!-~]|/[!-.0-\[\]-~])[!-~]*$",
         description="https://… or /… on the shop's own site.",
     ),
 ]

@@ -87,6 +87,7 @@ REFUSED = {
     "imageUrl": [
         *('""', "1", '"a.png"', '"javascript:alert(1)"', '"data:image/png;base64,x"', '"https://"', '"/"', '"/a b"'),
         *('"/a\\nb"', '"/é"', json.dumps("/" + "a" * 2000), '"http://shop.example/a.png"'),
+        *('"//shop.example/a.png"', r'"/\\shop.example/a.png"'),
     ],
     "dropStartTime": [
         *(

@@ -9,7 +9,7 @@ export const MAX_SIZES = 50;
 const MAX_PRICE = 9_999_999.99;
 const DAY_SECONDS = 86_400;
 const CONTROL = /[\p{Cc}\p{Cs}]/u;
-const IMAGE = /^(https:\/\/|\/)[!-~]+$/;
+const IMAGE = /^(https:\/\/[!-~]|\/[!-.0-\[\]-~])[!-~]*$/;
 const FIRST_TIME = Date.UTC(1970, 0, 1);
 const LAST_TIME = Date.UTC(9999, 0, 1);
 

@@ -27,7 +27,7 @@ test('each field has its bounds', () => {
     name: ['', '   ', 'x'.repeat(201), 'a\u0000b', 'a\nb'],
     price: ['', '-1', '1.234', '10000000', '5abc', '1e3', 'NaN', '1.2.3'],
     currency: ['', 'EU', 'EURO', 'E1R', '€'],
-    imageUrl: ['ftp://x', 'http://shop.example/a.png', 'javascript:alert(1)', 'https://a b', 'x.png', `https://${'x'.repeat(2000)}`],
+    imageUrl: ['ftp://x', 'http://shop.example/a.png', 'javascript:alert(1)', 'https://a b', 'x.png', '//shop.example/a.png', '/\\shop.example/a.png', '/', `https://${'x'.repeat(2000)}`],
     dropStartTime: ['1969-12-31T10:00', 'tomorrow'],
     holdSeconds: ['', '0', '86401', '1.5', '-1', '1e2'],
     maxPerUser: ['0', '1000001', 'two'],
