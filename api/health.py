@@ -16,9 +16,10 @@ STUCK_EVENT_SECONDS = 60
 STUCK_HOLD_SECONDS = 120
 
 
-@app.get("/api/health", response_model=Health, responses={503: {"model": Health, "description": "No database."}})
+@app.get("/api/health", response_model=Health, responses={503: {"model": Health, "description": "Down or damaged."}})
 def health() -> Response:
-    """200 while sales work (status ok, or degraded when something needs care), 503 when they do not.
+    """200 when the shop is well (status ok) or something needs care (degraded), 503 when nothing works (down) or rows
+    are damaged (damaged: sales go on, and somebody has to look before they are believed).
 
     `problems` says which: database_unavailable, busy or not_configured (the database's secret) where nothing works;
     events_stuck: the channel is broken; holds_overdue: the clock is; settings_missing: `configuration` names settings
@@ -45,9 +46,10 @@ def health() -> Response:
             503,
         )
     problems = [*_problems(found), *(["settings_missing"] if missing else [])]
+    is_damaged = found.audit_findings > 0
     return json_response(
         Health(
-            status="degraded" if problems else "ok",
+            status="damaged" if is_damaged else "degraded" if problems else "ok",
             problems=problems,
             database=DatabaseHealth(ok=True, ms=_ms_since(began)),
             events=EventsHealth(waiting=found.events_waiting, oldest_seconds=round(found.oldest_event_seconds, 3)),
@@ -56,6 +58,7 @@ def health() -> Response:
             configuration=missing,
             commit=settings().vercel_git_commit_sha,
         ),
+        503 if is_damaged else 200,
         exclude_none=True,
     )
 

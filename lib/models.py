@@ -210,8 +210,8 @@ class AuditHealth(Wire):
 
 
 class Health(Wire):
-    status: Literal["ok", "degraded", "down"]
-    # Why it is not ok; the first three are `down`.
+    status: Literal["ok", "degraded", "damaged", "down"]
+    # Why it is not ok; the first three are `down`, audit_findings is `damaged`.
     problems: list[
         Literal[
             "database_unavailable",

@@ -35,7 +35,11 @@ cross join lateral (
 cross join lateral (
   select coalesce(jsonb_agg(jsonb_build_object('userId', p.user_id, 'username', u.username,
                                                'timestamp', utc_text(p.created_at)) order by p.id desc), '[]') as purchases
-  from (select * from purchases p where p.drop_id = d.id order by p.id desc limit 3) p
+  -- A range of one drop, not `=`: then only purchases_by_drop has this order. Else the planner may believe that the newest
+  -- purchases of all drops soon have three of this one, and read through another drop's whole sale.
+  from (
+    select * from purchases p where p.drop_id between d.id and d.id order by p.drop_id, p.id desc limit 3
+  ) p
   join users u on u.id = p.user_id
 ) recent;
 

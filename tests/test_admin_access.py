@@ -68,6 +68,18 @@ def test_axe_finds_nothing_in_a_sale_and_its_questions(channel, make_drop, make_
         console.expect_accessible()
         console.page.keyboard.press("Escape")
         expect(console.dialog).to_be_hidden()
+    console.button("Pause").click()
+    console.dialog.get_by_role("button", name="Pause it").click()
+    console.button("Open again").click()
+    expect(console.dialog).to_be_visible()
+    console.expect_accessible()
+    console.page.keyboard.press("Escape")
+    console.allow(409, f"/api/drops/{drop}/restock")
+    console.button("Restock").click()
+    console["Units to add"].fill("-1000")
+    console.dialog.get_by_role("button", name="Restock").click()
+    expect(console.dialog.get_by_role("alert")).not_to_be_empty()
+    console.expect_accessible()
 
 
 def test_a_drop_is_made_and_paused_with_the_keyboard_alone(channel, database, open_console):

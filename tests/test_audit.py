@@ -189,7 +189,7 @@ def test_a_sweep_of_a_damaged_drop_turns_health_until_it_is_mended(client, datab
     _later(database)
     sweep(0)
     told = client.get("/api/health")
-    assert (told.status_code, told.json()["status"]) == (200, "degraded")
+    assert (told.status_code, told.json()["status"]) == (503, "damaged")
     assert told.json()["audit"] == {"findings": 1, "drops": [drop]}
     database.connection.execute(MEND, [drop])
     # Viewers were told the false stock; who mends by hand leaves a mark, as every function does.

@@ -17,7 +17,7 @@ __all__ = ["browser", "open_window"]
 pytestmark = pytest.mark.xdist_group("browser")
 
 PUBLIC = Path(__file__).resolve().parent.parent / "public"
-PAGES = ("index.html", "404.html")
+PAGES = ("index.html", "admin.html", "404.html")
 MOST_BYTES = 100_000
 STRICT = {"default-src 'none'", "script-src 'self'", "style-src 'self'", "base-uri 'none'"}
 
@@ -83,7 +83,8 @@ def test_axe_finds_nothing_on_the_way_to_a_receipt(channel, make_drop, open_wind
 def test_axe_finds_nothing_whatever_a_drop_is(channel, client, make_drop, make_users, open_window, scheme):
     soon, ended = datetime.now(UTC) + timedelta(hours=2), datetime.now(UTC) - timedelta(hours=1)
     ann, bob = make_users(2)
-    make_drop(start=soon), make_drop(start=ended - timedelta(hours=1), end=ended), make_drop(name="حذاء البحر")
+    upcoming, over = make_drop(start=soon), make_drop(start=ended - timedelta(hours=1), end=ended)
+    make_drop(name="حذاء البحر")
     held, gone, paused, cancelled = [make_drop(stock=1, sizes=[("S", 1)]) for _ in range(4)]
     inventory.reserve(held, bob, "S")
     inventory.purchase(inventory.reserve(gone, bob, "S").id, bob)
@@ -99,7 +100,7 @@ def test_axe_finds_nothing_whatever_a_drop_is(channel, client, make_drop, make_u
     events.deliver()
     expect(window.page.get_by_test_id("toast")).to_be_visible()
     audit.look("a new drop")
-    for drop in (held, gone, paused, cancelled):
+    for drop in (upcoming, over, held, gone, paused, cancelled):
         window.page.goto(f"{window.url}&drop={drop}")
         expect(window.card(drop)["status"]).to_be_visible()
         audit.look(f"drop {drop} alone")
@@ -110,7 +111,7 @@ def test_axe_finds_nothing_whatever_a_drop_is(channel, client, make_drop, make_u
     window.allow(404, "/lost")
     window.page.goto(window.url.partition("?")[0] + "lost")
     audit.look("no such page")
-    assert len(audit.found) == 8 and audit.broken == {}
+    assert len(audit.found) == 10 and audit.broken == {}
 
 
 def test_nothing_moves_for_who_asks_for_stillness(channel, make_drop, make_users, open_window):
@@ -166,12 +167,12 @@ class _Tags(HTMLParser):
 
 @pytest.mark.parametrize("name", PAGES)
 def test_a_page_has_no_inline_script_and_a_strict_policy(client, name):
-    answer = client.get("/" if name == "index.html" else "/no/such/page")
+    answer = client.get({"index.html": "/", "admin.html": "/admin"}.get(name, "/no/such/page"))
     header = answer.headers["content-security-policy"]
     assert "default-src 'self'" in header and "unsafe" not in header and "frame-ancestors 'none'" in header
     tags = _Tags(answer.text).tags
     (own,) = [values["content"] for tag, values in tags if values.get("http-equiv") == "Content-Security-Policy"]
-    assert own is not None and "unsafe" not in own
+    assert own is not None and "unsafe" not in own and "http:" not in own
     assert {f"{part.strip()}" for part in own.split(";")} >= STRICT - (
         {"script-src 'self'"} if name == "404.html" else set()
     )

@@ -8,6 +8,7 @@ from playwright.sync_api import Page, Route, expect
 from dev.soketi import Soketi
 from lib import errors, events, inventory
 from tests.support.browser import browser, open_window
+from tests.support.page_audit import axe_violations
 
 __all__ = ["browser", "open_window"]
 
@@ -127,6 +128,7 @@ def test_with_the_channel_gone_the_page_polls_and_comes_back(database, configure
         expect(connection).to_have_text("Live")
         soketi.kill()
         expect(connection).to_have_text("Updating")
+        assert axe_violations(window.page) == []
         inventory.reserve(drop, bob)
         card.expect_stock(2)
         card["reserve"].click()
@@ -156,6 +158,7 @@ def test_with_the_shop_out_of_reach_the_page_says_so_keeps_the_hold_and_recovers
         card["purchase"].click()
         expect(card["message"]).to_have_text(words(window.page)["network"])
         expect(card["hold"]).to_be_visible()
+        assert axe_violations(window.page) == []
         window.page.unroute("**/api/**")
         expect(connection).to_have_text("Updating")
         card["purchase"].click()

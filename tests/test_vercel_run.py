@@ -49,6 +49,7 @@ def test_pages_have_their_headers_and_sources_are_not_served(target: Target) -> 
     assert page.status_code == 200 and "<html" in page.text
     assert "frame-ancestors 'none'" in page.headers["content-security-policy"]
     assert page.headers["x-content-type-options"] == "nosniff"
+    assert page.headers["referrer-policy"] == "strict-origin-when-cross-origin"
     assert target.client.get("/vendor/pusher.min.js").status_code == 200
     for path in ("/lib/db.py", "/sql/functions.sql", "/vercel.json", "/pyproject.toml", "/uv.lock", "/index.html.py"):
         assert target.client.get(path).status_code == 404, path

@@ -84,10 +84,11 @@ def run_chaos(
             memory = _let_loose(world, faults, seconds)
             storm.stop()
             thread.join(LEAVING_SECONDS)
-            left = [] if not thread.is_alive() else ["the storm did not end"]
+            left = ["the storm did not end"] if thread.is_alive() else []
             healed_at = time.monotonic()
             settle(world, storm.ledger, drops)
             wait_until(lambda: not _broken(judge_events(world, viewer, drops)), EVENTS_SECONDS)
+            left += [f"{storm.ledger.gave_up} buyers gave up"] if storm.ledger.gave_up else []
             report = Report(faults.injected, storm.ledger, seconds, memory, time.monotonic() - healed_at)
             report.checks = [
                 *judge(world, storm.ledger, drops, totals),

@@ -55,6 +55,13 @@ SHOP = [
 ]
 TOLD = [
     Mutant(
+        "the newest purchases of one drop are looked for among those of all",
+        DROPS,
+        "p.drop_id between d.id and d.id order by p.drop_id, p.id desc limit 3",
+        "p.drop_id = d.id order by p.id desc limit 3",
+        ("tests/test_read_plans.py",),
+    ),
+    Mutant(
         "a stockUpdate has the version of the one before",
         EVENTS,
         "set version = p_feed.version + 1, stock_sent = v_available",
