@@ -6,6 +6,8 @@
 const BEAT_MS = 1000;
 /** A beat this late is no busy page: the device slept, or the browser froze the page. */
 const SLEPT_MS = 2000;
+/** Browsers let the beats of a hidden page come this far apart, and no further. */
+const HIDDEN_BEAT_MS = 60_000;
 
 /**
  * @param {(slept: boolean) => void} onWake `slept`: for so long that connections have hardly survived it
@@ -27,13 +29,24 @@ export function watchForWaking(onWake) {
     // The clock was set back: the server's time has to be learned anew.
     else if (late < -SLEPT_MS) wake();
   }, BEAT_MS);
+  // The first showing of a page is told too: only one out of the back-forward cache was away.
+  const onPageShow = (/** @type {PageTransitionEvent} */ { persisted }) => {
+    if (persisted) wake();
+  };
+  // The beat after it would be late by up to a minute: that is how long it was waited for, not a sleep.
+  const onVisibility = () => {
+    if (isHidden()) return;
+    const late = Date.now() - last - HIDDEN_BEAT_MS;
+    last = Date.now();
+    wake(late > SLEPT_MS);
+  };
   globalThis.addEventListener?.('online', onSign);
-  globalThis.addEventListener?.('pageshow', onSign);
-  globalThis.document?.addEventListener?.('visibilitychange', onSign);
+  globalThis.addEventListener?.('pageshow', onPageShow);
+  globalThis.document?.addEventListener?.('visibilitychange', onVisibility);
   return () => {
     clearInterval(beat);
     globalThis.removeEventListener?.('online', onSign);
-    globalThis.removeEventListener?.('pageshow', onSign);
-    globalThis.document?.removeEventListener?.('visibilitychange', onSign);
+    globalThis.removeEventListener?.('pageshow', onPageShow);
+    globalThis.document?.removeEventListener?.('visibilitychange', onVisibility);
   };
 }

@@ -193,3 +193,77 @@ test('a local clock that was set back is noticed, and no reason to give a connec
   }
   assert.deepEqual(told, [false]);
 });
+
+/** A page without a browser: `fire(name, event)` tells its listeners, `hidden` is what it says of itself. */
+function aPage(t) {
+  const listeners = new Map();
+  const page = {
+    hidden: false,
+    addEventListener: (name, callback) => listeners.set(name, callback),
+    removeEventListener: (name) => listeners.delete(name),
+    fire: (name, event = {}) => listeners.get(name)(event),
+  };
+  Object.assign(globalThis, { document: page, addEventListener: page.addEventListener, removeEventListener: page.removeEventListener });
+  t.after(() => {
+    for (const name of ['document', 'addEventListener', 'removeEventListener']) delete globalThis[name];
+  });
+  return page;
+}
+
+test('the first showing of a page is no waking; its return from the back-forward cache is', (t) => {
+  const page = aPage(t);
+  const told = [];
+  t.after(watchForWaking((slept) => told.push(slept)));
+  page.fire('pageshow', { persisted: false });
+  assert.deepEqual(told, []);
+  page.fire('pageshow', { persisted: true });
+  assert.deepEqual(told, [false]);
+});
+
+/** watchForWaking with a clock of its own: `pass` lets time go by, and a beat come at its end. */
+function aSleeper(t) {
+  let now = 0;
+  const page = aPage(t);
+  t.mock.timers.enable({ apis: ['setInterval'] });
+  t.mock.method(Date, 'now', () => now);
+  const told = [];
+  t.after(watchForWaking((slept) => told.push(slept)));
+  const skip = (ms) => (now += ms);
+  const pass = (ms) => {
+    skip(ms);
+    t.mock.timers.tick(1000);
+  };
+  const turn = (hidden) => {
+    page.hidden = hidden;
+    page.fire('visibilitychange');
+  };
+  return { told, skip, pass, turn };
+}
+
+test('a page that was hidden for long, its beats a minute apart, has not slept', (t) => {
+  const { told, skip, pass, turn } = aSleeper(t);
+  turn(true);
+  for (let minute = 0; minute < 10; minute += 1) pass(60_000);
+  skip(55_000);
+  turn(false);
+  pass(5);
+  assert.deepEqual(told, [false]);
+});
+
+test('a page that slept is told so, shown or hidden, whatever the browser says first', (t) => {
+  const { told, skip, pass, turn } = aSleeper(t);
+  pass(1000);
+  pass(3_600_000);
+  assert.deepEqual(told, [true], 'a beat');
+  skip(3_600_000);
+  turn(true); // as a lid does when it opens
+  turn(false);
+  assert.deepEqual(told, [true, true], 'the showing');
+  pass(1000);
+  turn(true);
+  pass(60_000);
+  skip(3_600_000);
+  turn(false);
+  pass(1000);
+  assert.deepEqual(told, [true, true, true], 'frozen in the background');
+});
