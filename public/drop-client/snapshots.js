@@ -1,6 +1,7 @@
 /**
  * Fetches what the watchers need, with the ETag of the last time, and hands it to the store.
  */
+import { DropError } from './calls.js';
 
 /** A storefront shows a page or two; this bounds what a client asks of a shop with a thousand drops. */
 const MOST_PAGES = 5;
@@ -36,6 +37,14 @@ const partsOf = (status) => (status === 'live' ? ['live', 'upcoming'] : [status]
 const firstPage = (status) => (status === 'live' ? '/api/drops' : `/api/drops?status=${status}`);
 /** @param {number} id */
 const pathOf = (id) => `/api/drops/${id}`;
+
+/**
+ * That there is no such drop is an answer, and no sign that the shop is out of reach.
+ * @param {unknown} error
+ */
+function ignoreMissing(error) {
+  if (!(error instanceof DropError) || error.code !== 'drop_not_found') throw error;
+}
 
 /**
  * @param {ReturnType<typeof import('./calls.js').createCalls>} calls
@@ -135,7 +144,7 @@ export function createSnapshots(calls, store, keepMs) {
       const number = (looks += 1);
       try {
         await loadLists(look, number);
-        await Promise.all(store.idsOutsideLists().map((id) => load(pathOf(id), look)));
+        await Promise.all(store.idsOutsideLists().map((id) => load(pathOf(id), look).catch(ignoreMissing)));
         timeout = FIRST_TIMEOUT_MS;
         seen = true;
       } catch (error) {

@@ -145,6 +145,18 @@ test('a first look that fails is repeated soon, however live the channel is, and
   assert.deepEqual(states, ['offline', 'live']);
 });
 
+test('a drop that is not there says nothing about the shop: the page is live, and has the drop when it is there', async (t) => {
+  const shop = new FakeShop();
+  const { network, states, stock } = open(t, shop);
+  await until(() => states.at(-1) === 'live', 'live');
+  await wait(60);
+  assert.ok(!states.includes('offline'));
+  assert.ok(shop.paths('/api/drops/1').length < 5, 'and no storm of requests');
+  shop.put(aDrop());
+  network.publish('drops', 'dropChanged', { dropId: 1, status: 'LIVE', version: 1 });
+  await until(() => stock() === 10, 'the drop');
+});
+
 test('a live page whose looks fail shows what events tell, and goes on looking', async (t) => {
   const { network, shop, state, stock } = open(t);
   await until(() => state() === 'live' && stock() === 10, 'live');
