@@ -168,6 +168,8 @@ export class Sync {
       if (isNews) this.#doubtChannel();
     } catch {
       this.#failures += 1;
+      // What asked for a fresh reply has not got one.
+      this.#mustBeFresh ||= mustBeFresh;
     }
     if (this.#closed) return;
     this.#store.recheck();

@@ -1,7 +1,7 @@
 /** Events and connections that get lost without anybody saying so. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { aDrop, fakePusher, FakeShop, QUICK, until, wait } from './fakes.mjs';
+import { aDrop, fakePusher, FakeShop, problem, QUICK, reply, until, wait } from './fakes.mjs';
 import { load } from './load.mjs';
 
 const { connect } = await load('drop-client.js');
@@ -100,6 +100,25 @@ test('a look at what a cache had kept is followed by one more', async (t) => {
   await until(() => shop.requests.length === before + 2, 'two looks');
   await wait(100);
   assert.equal(shop.requests.length, before + 2);
+});
+
+test('a look that fails leaves the next one as much in need of a fresh reply', async (t) => {
+  const { shop, publish, stock } = await live(t, { quietMs: 20 });
+  const old = shop.drops.get(1);
+  shop.change(1, { availableStock: 8, version: 3, stockVersion: 3 });
+  const { ordinaryAnswer } = shop;
+  // The look fails, the one after it gets what a cache had kept, and then the cache has let it go.
+  const answers = [() => problem(503, 'busy'), () => reply(200, old, { Age: '1' })];
+  shop.ordinaryAnswer = (...request) => answers.shift()?.() ?? ordinaryAnswer.apply(shop, request);
+  publish(2, 9); // the event of the other sale is lost
+  await until(() => stock() === 8, 'the stock behind the cache');
+});
+
+test('a cache channel with nothing to replay, by itself, is a reason to look', async (t) => {
+  const { shop, network } = await live(t);
+  const asked = shop.requests.length;
+  network.instances[0].channels.get('cache-drop-1').emit('pusher:cache_miss', {});
+  await until(() => shop.requests.length === asked + 1, 'one more look');
 });
 
 test('ten thousand events in one burst end with the last one, and bring no storm of requests', async (t) => {

@@ -40,6 +40,20 @@ PAGES = [
         (IN_NODE,),
     ),
     Mutant(
+        "nobody looks where the channel has no stock to replay",
+        f"{CLIENT}/channel.js",
+        "event === 'pusher:cache_miss'",
+        "false",
+        (IN_NODE,),
+    ),
+    Mutant(
+        "a live page whose look failed waits for the safety look",
+        f"{CLIENT}/sync.js",
+        "if (isLive && this.#failures === 0)",
+        "if (isLive)",
+        (IN_NODE,),
+    ),
+    Mutant(
         "a refused token is sent once more as it is",
         f"{SHOP}/account.js",
         "token({ renew: refused })",
