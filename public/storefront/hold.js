@@ -21,6 +21,12 @@ const WARNINGS = [30, 10];
 /** Buy comes where Reserve was: the second tap of a hurried double tap is no purchase. */
 const SETTLE_MS = 700;
 const OVER = new Set(['reservation_expired', 'reservation_not_found', 'reservation_closed']);
+const ASK_AGAIN_MS = 3000;
+const ASKING = 'Your time is up. Asking the shop what became of your hold.';
+
+/** Nothing that the shop itself has said: what was asked of it may have been done all the same. */
+const isUnanswered = ({ status }) => status === 0 || status === 429 || status >= 500;
+const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 /**
  * @param {object} options
@@ -37,6 +43,10 @@ export function createHold({ client, session, who, dropId, onChange }) {
   let tappedAt = -Infinity;
   /** Who tapped last. */
   let asker = null;
+  /** Counts what the shop is asked and what it has told: an answer to something older must not undo it. */
+  let turn = 0;
+  /** Something was asked about the hold after the shop's last word on it: its deadline then decides nothing. */
+  let unsure = false;
 
   function become(next) {
     const since = next.phase && next.phase !== state.phase ? performance.now() : state.since;
@@ -50,14 +60,19 @@ export function createHold({ client, session, who, dropId, onChange }) {
   /** What the shop says of a user's hold is remembered for that one, and shown to nobody else. */
   function keep(hold, next, user = session.user) {
     session.setHold(dropId, hold, user?.id);
-    if (isHere(user)) become({ hold, ...next });
+    if (!isHere(user)) return;
+    turn += 1;
+    unsure = false;
+    become({ hold, ...next });
   }
 
   const isWaiting = () => state.phase === 'asking' || state.phase === 'buying';
 
-  function wait(phase, user) {
+  function wait(phase, user, more = {}) {
     asker = user;
-    become({ phase });
+    turn += 1;
+    become({ phase, ...more });
+    return turn;
   }
 
   function holdOf(reservation) {
@@ -68,17 +83,19 @@ export function createHold({ client, session, who, dropId, onChange }) {
     };
   }
 
+  const told = (error) => ({ message: failure(error), code: error?.code ?? null, tone: 'bad' });
+
   function fail(error, next) {
-    become({ ...next, message: failure(error), code: error?.code ?? null, tone: 'bad' });
+    become({ ...next, ...told(error) });
     if (error?.code === 'user_not_found') session.setUser(null);
   }
 
   /** A refused purchase or release: the server says what has become of the hold. */
-  async function settle(error, user) {
-    if (!isHere(user) || state.phase !== 'buying') return;
-    if (!OVER.has(error.code)) return void fail(error, { phase: 'held' });
-    await recall();
-    if (isHere(user) && state.phase !== 'bought') fail(error, {});
+  async function settle(error, mine) {
+    if (mine !== turn) return;
+    if (OVER.has(error.code)) return void (await recall(told(error)));
+    unsure = true;
+    fail(error, { phase: 'held' });
   }
 
   async function reserve(size) {
@@ -86,7 +103,7 @@ export function createHold({ client, session, who, dropId, onChange }) {
     const user = await who.require();
     // Choosing a name has already looked for a hold of that name.
     if (!user || state.phase !== 'none') return;
-    wait('asking', user);
+    const mine = wait('asking', user);
     try {
       const { reservation, replayed } = await client.reserve(dropId, { ...session.claim(user), ...(size ? { size } : {}) });
       tappedAt = performance.now();
@@ -97,7 +114,7 @@ export function createHold({ client, session, who, dropId, onChange }) {
       const left = clockTime(state.hold.expiresAt - client.serverNow());
       announce(`${replayed ? 'You already hold one' : 'Reserved'}. ${left} left to buy.`);
     } catch (error) {
-      if (isHere(user) && state.phase === 'asking') fail(error, { phase: 'none' });
+      if (mine === turn) fail(error, { phase: 'none' });
     }
   }
 
@@ -107,33 +124,37 @@ export function createHold({ client, session, who, dropId, onChange }) {
     if (state.phase !== 'held' || !isSettled()) return;
     const { user } = session;
     const { hold } = state;
-    wait('buying', user);
+    const mine = wait('buying', user);
     try {
       const { purchase: receipt } = await client.purchase(hold.reservationId, session.claim(user));
       keep({ ...hold, receipt }, { phase: 'bought' }, user);
       if (isHere(user)) announce('Bought. It is yours.');
     } catch (error) {
-      await settle(error, user);
+      await settle(error, mine);
     }
   }
 
   async function release() {
     if (state.phase !== 'held') return;
     const { user } = session;
-    wait('buying', user);
+    const mine = wait('buying', user);
     try {
       await client.release(state.hold.reservationId, session.claim(user));
       keep(null, { phase: 'none', message: 'Released. It is back on sale.' }, user);
     } catch (error) {
-      await settle(error, user);
+      await settle(error, mine);
     }
   }
 
-  /** What the session remembers, shown at once and checked with the server: after a reload, in another tab, as another. */
-  async function recall() {
+  /**
+   * What the session remembers, shown at once and checked with the server: after a reload, in another tab, as another.
+   * @param {Partial<HoldState>} [over] what to say where the hold is over
+   */
+  async function recall(over = {}) {
+    const mine = (turn += 1);
     const known = session.hold(dropId);
     if (!known) {
-      if (state.phase !== 'none') become({ phase: 'none', hold: null });
+      if (state.phase !== 'none') become({ phase: 'none', hold: null, ...over });
       return;
     }
     if (known.receipt) return void become({ phase: 'bought', hold: known });
@@ -141,25 +162,43 @@ export function createHold({ client, session, who, dropId, onChange }) {
       become(known.expiresAt > client.serverNow() ? { phase: 'held', hold: known } : { phase: 'none', hold: null });
     }
     const { user } = session;
-    try {
-      const { reservation } = await client.reservation(known.reservationId, session.claim(user));
-      if (isHere(user)) await take(reservation, user);
-    } catch (error) {
-      if (!isHere(user)) return;
-      // Out of reach, the hold may still be good: its deadline decides.
-      if (error.status === 0 || error.status === 429 || error.status >= 500) become({ phase: 'held', hold: known });
-      else keep(null, { phase: 'none' });
-    }
+    unsure = true;
+    const answer = await client.reservation(known.reservationId, session.claim(user)).catch((error) => ({ error }));
+    if (mine !== turn) return;
+    if (answer.reservation) await take(answer.reservation, user, mine, over);
+    else await doubt(answer.error, known, over);
   }
 
   /** What the server says of a hold that this page did not make just now. */
-  async function take(reservation, user) {
-    if (reservation.status === 'ACTIVE') keep(holdOf(reservation), { phase: 'held' });
-    else if (reservation.status !== 'PURCHASED') keep(null, { phase: 'none' });
-    else {
-      // It is bought: asking again buys nothing and gives the receipt once more.
-      const again = await client.purchase(reservation.id, session.claim(user)).catch(() => ({}));
-      keep({ ...holdOf(reservation), receipt: again.purchase ?? {} }, { phase: 'bought' }, user);
+  async function take(reservation, user, mine, over) {
+    if (reservation.status === 'ACTIVE') return keep(holdOf(reservation), { phase: 'held' });
+    if (reservation.status !== 'PURCHASED') return keep(null, { phase: 'none', ...over });
+    // It is bought: asking again buys nothing and gives the receipt once more.
+    const again = await client.purchase(reservation.id, session.claim(user)).catch(() => ({}));
+    if (mine === turn) keep({ ...holdOf(reservation), receipt: again.purchase ?? {} }, { phase: 'bought' }, user);
+  }
+
+  /** What has become of a hold is not to be learned now. It may still be good: its deadline decides, and then the shop. */
+  async function doubt(error, known, over) {
+    if (error.status === 403 || error.status === 404) return keep(null, { phase: 'none', ...over });
+    if (known.expiresAt > client.serverNow()) return become({ phase: 'held', hold: known, ...over });
+    // Who has to sign in first is told so, and the hold is kept until then.
+    if (!isUnanswered(error)) return fail(error, { phase: 'none', hold: null });
+    const mine = wait('buying', session.user, { hold: known, message: ASKING });
+    await pause(ASK_AGAIN_MS);
+    if (mine === turn) await recall(over);
+  }
+
+  /** The deadline has passed. A purchase that nobody answered may have been in time: only the shop knows. */
+  function expire() {
+    const code = 'reservation_expired';
+    const over = { message: failure({ code }), code };
+    if (unsure) {
+      wait('buying', session.user, { message: ASKING });
+      recall(over);
+    } else {
+      announce('Your hold ran out.');
+      keep(null, { phase: 'none', ...over });
     }
   }
 
@@ -169,9 +208,7 @@ export function createHold({ client, session, who, dropId, onChange }) {
     const left = state.hold.expiresAt - client.serverNow();
     // A purchase under way may have been in time: its answer decides.
     if (left <= 0 && state.phase === 'held') {
-      announce('Your hold ran out.');
-      const code = 'reservation_expired';
-      keep(null, { phase: 'none', message: failure({ code }), code });
+      expire();
       return 0;
     }
     const due = WARNINGS.filter((seconds) => left <= seconds * 1000 && seconds < warned);

@@ -2,70 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { until } from './fakes.mjs';
-import { load } from './load.mjs';
-
-const stored = new Map();
-const tabs = [];
-globalThis.window = { addEventListener: (name, callback) => tabs.push(callback) };
-globalThis.location = { search: '' };
-globalThis.localStorage = {
-  getItem: (key) => stored.get(key) ?? null,
-  setItem: (key, value) => stored.set(key, value),
-};
-globalThis.document = { getElementById: () => ({ textContent: '' }) };
-globalThis.matchMedia = () => ({ matches: true });
-
-const { createHold } = await load('storefront/hold.js');
-const { createSession } = await load('storefront/session.js');
-
-const ANN = { id: 1, username: 'ann' };
-const BOB = { id: 2, username: 'bob' };
-const DROP = 5;
-const IN_A_MINUTE = Date.now() + 60_000;
-const reservation = (id, status = 'ACTIVE') => ({ id, status, size: '', expires_at: new Date(IN_A_MINUTE).toISOString() });
-const held = (id) => ({ reservationId: id, size: null, expiresAt: IN_A_MINUTE });
-const failed = (code, status = 0) => Object.assign(new Error(code), { code, status });
-
-/** A card's hold of a window that is Ann's; what the shop answers is the test's to say, by `answer` and `refuse`. */
-function open({ holds = {} } = {}) {
-  stored.clear();
-  tabs.length = 0;
-  stored.set('holdfast.user', JSON.stringify(ANN));
-  for (const [user, hold] of Object.entries(holds)) stored.set(`holdfast.holds.${user}`, JSON.stringify({ [DROP]: hold }));
-  const asked = [];
-  const ask = (method) => (...with_) => new Promise((answer, refuse) => asked.push({ method, with_, answer, refuse }));
-  const client = { serverNow: () => Date.now() };
-  for (const method of ['reserve', 'purchase', 'release', 'reservation']) client[method] = ask(method);
-  const session = createSession(true);
-  const drawn = [];
-  const hold = createHold({
-    client, session, who: { require: async () => session.user }, dropId: DROP,
-    onChange: ({ phase }) => drawn.push([phase, hold.isSettled()]),
-  });
-  session.onChange(() => hold.restore());
-  hold.restore();
-  const of = (user) => JSON.parse(stored.get(`holdfast.holds.${user.id}`) ?? '{}')[DROP] ?? null;
-  /** The one request of that kind that waits for its answer. */
-  async function next(method) {
-    await until(() => asked.some((one) => one.method === method), method);
-    return asked.splice(asked.findIndex((one) => one.method === method), 1)[0];
-  }
-  const inAnotherTab = (key, value) => {
-    stored.set(key, JSON.stringify(value));
-    tabs.forEach((callback) => callback({ key }));
-  };
-  return { session, hold, drawn, next, of, inAnotherTab };
-}
-
-/** One that Ann holds, as the shop has confirmed. */
-async function openHeld(more = {}) {
-  const page = open({ holds: { [ANN.id]: held(7), ...more } });
-  (await page.next('reservation')).answer({ reservation: reservation(7) });
-  await until(() => page.hold.isSettled() && page.hold.state.phase === 'held', 'held');
-  return page;
-}
-
-const turn = () => new Promise((resolve) => setTimeout(resolve));
+import { ANN, BOB, failed, held, open, openHeld, reservation, turn } from './shopper.mjs';
 
 for (const tap of ['purchase', 'release']) {
   test(`a ${tap} that fails after the name has changed leaves the page as it is`, async () => {
@@ -175,12 +112,3 @@ test('a hold that is over when it is bought is told, and gone', async () => {
   await done;
   assert.deepEqual([hold.state.phase, hold.state.code, of(ANN)], ['none', 'reservation_expired', null]);
 });
-
-for (const status of [0, 429, 503]) {
-  test(`a hold that cannot be looked at (${status}) stays until its time is up`, async () => {
-    const { hold, next, of } = open({ holds: { [ANN.id]: held(7) } });
-    (await next('reservation')).refuse(failed('busy', status));
-    await turn();
-    assert.deepEqual([hold.state.phase, of(ANN)], ['held', held(7)]);
-  });
-}
