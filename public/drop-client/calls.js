@@ -20,9 +20,12 @@
  * @property {Headers} [headers]
  * @property {string|null} [etag]
  * @property {number} [timeout] ms
+ * @property {number} [keptMs] how long a cache may keep the reply
  */
 
 const TIMEOUT_MS = 8000;
+/** The same of a snapshot: s-maxage and stale-while-revalidate of PUBLIC_CACHE in lib/http.py. */
+const SNAPSHOT_KEPT_MS = 3000;
 const ATTEMPTS = 5;
 const FIRST_DELAY_MS = 250;
 const LONGEST_DELAY_MS = 4000;
@@ -83,6 +86,15 @@ function wasKept({ headers }) {
   return Number(headers.get('Age') ?? 0) > 0 || /HIT|STALE/.test(headers.get('X-Vercel-Cache') ?? '');
 }
 
+/**
+ * How long a cache had kept this reply at most, in ms: by its Age, which is cut down to the second, or by the rules.
+ * @param {Response} response @param {number} keptMs
+ */
+function longestKept({ headers }, keptMs) {
+  const age = Number.parseInt(headers.get('Age') ?? '', 10);
+  return Number.isNaN(age) ? keptMs : (age + 1) * 1000;
+}
+
 /** The server's time to the millisecond, where a reply tells it. @param {any} json */
 function exactTime(json) {
   if (json?.serverTime) return Date.parse(json.serverTime);
@@ -112,7 +124,7 @@ export function createCalls({ api, fetch, headers: provider, clock, sleep = slee
    * One request. Resolves with any reply at all; throws DropError `network` without one.
    * @param {string} method @param {string} path @param {Ask} [options]
    */
-  async function ask(method, path, { body, headers, etag, timeout = TIMEOUT_MS } = {}) {
+  async function ask(method, path, { body, headers, etag, timeout = TIMEOUT_MS, keptMs = SNAPSHOT_KEPT_MS } = {}) {
     const sentAt = clock.localNow();
     try {
       const response = await fetch(`${api}${path}`, {
@@ -131,7 +143,8 @@ export function createCalls({ api, fetch, headers: provider, clock, sleep = slee
       const date = Date.parse(response.headers.get('Date') ?? '');
       const receivedAt = clock.localNow();
       const isKept = wasKept(response);
-      if (!isKept) clock.learnDate(date, sentAt, receivedAt);
+      if (isKept) clock.learnKept(date, sentAt, receivedAt, longestKept(response, keptMs));
+      else clock.learnDate(date, sentAt, receivedAt);
       clock.learnExact(exactTime(json), sentAt, receivedAt);
       return { response, json, date: Number.isNaN(date) ? null : date, isKept };
     } catch {

@@ -7,20 +7,24 @@
 const DATE_RESOLUTION_MS = 1000;
 /** Some servers write the header only about once a second, so that it lags behind by as much again (uvicorn does). */
 const DATE_LAG_MS = 2000;
+/** What the bounds are from: each kind tells the time better than the one before. */
+const [NOTHING, KEPT, DATE, EXACT] = [0, 1, 2, 3];
 
 /** @param {() => number} [localNow] */
 export function createClock(localNow = () => Date.now()) {
   let low = -Infinity;
   let high = Infinity;
-  let isExact = false;
+  let kind = NOTHING;
 
-  /** @param {number} newLow @param {number} newHigh */
-  function learn(newLow, newHigh) {
-    if (newLow > high || newHigh < low) {
-      // They contradict each other: the local clock was set, or the device slept. The newer reply is right.
-      [low, high] = [newLow, newHigh];
-      return;
-    }
+  /** @param {number} newKind @param {number} newLow @param {number} newHigh */
+  function learn(newKind, newLow, newHigh) {
+    const slack = newKind < kind ? DATE_LAG_MS : 0;
+    // They contradict each other: the local clock was set, or the device slept. The newer reply is right.
+    const isContradicted = newLow > high + slack || newHigh < low - slack;
+    if (newKind < kind && !isContradicted) return;
+    // Whatever replies of another kind have said before, they said it less well.
+    if (newKind !== kind || isContradicted) [low, high] = [-Infinity, Infinity];
+    kind = newKind;
     low = Math.max(low, newLow);
     high = Math.min(high, newHigh);
   }
@@ -32,23 +36,25 @@ export function createClock(localNow = () => Date.now()) {
      * @param {number} time @param {number} sentAt @param {number} receivedAt
      */
     learnExact(time, sentAt, receivedAt) {
-      if (!Number.isFinite(time)) return;
-      // Whatever Date headers have said before, they said it less well.
-      if (!isExact) [low, high] = [-Infinity, Infinity];
-      isExact = true;
-      learn(time - receivedAt, time - sentAt);
+      if (Number.isFinite(time)) learn(EXACT, time - receivedAt, time - sentAt);
     },
     /** The same for a time cut down to the second (Date header). @param {number} time @param {number} sentAt @param {number} receivedAt */
     learnDate(time, sentAt, receivedAt) {
-      if (!Number.isFinite(time)) return;
-      const [newLow, newHigh] = [time - receivedAt, time + DATE_RESOLUTION_MS - sentAt];
-      if (isExact && newLow <= high + DATE_LAG_MS && newHigh >= low - DATE_LAG_MS) return;
-      isExact = false;
-      learn(newLow, newHigh);
+      if (Number.isFinite(time)) learn(DATE, time - receivedAt, time + DATE_RESOLUTION_MS - sentAt);
+    },
+    /**
+     * The same for a reply that a cache had kept. Some caches leave its Date as it was made, others write the time at which
+     * they gave it: either way it is over when the reply comes, and was so for at most `keptMs` when the reply was asked for.
+     * @param {number} time @param {number} sentAt @param {number} receivedAt @param {number} keptMs
+     */
+    learnKept(time, sentAt, receivedAt, keptMs) {
+      if (Number.isFinite(time)) learn(KEPT, time - receivedAt, time + DATE_RESOLUTION_MS + keptMs - sentAt);
     },
     /** The server's time in ms; the local time until a reply has been seen. */
     now() {
-      return localNow() + (Number.isFinite(low) ? (low + high) / 2 : 0);
+      // Seconds wide, what a cache kept cannot correct a clock that fits it: most clocks are right.
+      const isLocalAsGood = kind <= KEPT && low <= 0 && high >= 0;
+      return localNow() + (isLocalAsGood ? 0 : (low + high) / 2);
     },
   };
 }

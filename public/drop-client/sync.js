@@ -9,6 +9,9 @@ import { CATCH_UP_ATTEMPTS, MANY_FAILURES, spread } from './timing.js';
 import { createTimers } from './util.js';
 import { watchForWaking } from './wake.js';
 
+/** The s-maxage of api/realtime.py. */
+const REALTIME_KEPT_MS = 60_000;
+
 /**
  * @typedef {'live'|'polling'|'offline'} ConnectionState
  *
@@ -96,7 +99,7 @@ export class Sync {
     const Pusher = this.#Pusher ?? Reflect.get(globalThis, 'Pusher');
     try {
       if (!Pusher) throw new DropError({ code: 'not_configured', detail: 'pusher-js is not loaded.' });
-      const { json: config } = await this.#calls.attempt('GET', '/api/realtime');
+      const { json: config } = await this.#calls.attempt('GET', '/api/realtime', { keptMs: REALTIME_KEPT_MS });
       if (this.#closed) return;
       this.#channel = createChannel({
         Pusher,

@@ -117,6 +117,24 @@ test('the seconds left of a hold tell the server\'s time', async () => {
   assert.ok(Math.abs(clock.now() - (Date.now() + 60_000)) < 100);
 });
 
+/** How far a reply that a cache had kept lets the time be from that of its Date header, on a clock that is far off. */
+async function timeAfter(headers, keptMs) {
+  const { shop } = callsWith();
+  const clock = createClock(() => 0);
+  shop.scripted = [() => reply(200, {}, { Date: new Date(100_000).toUTCString(), ...headers })];
+  await createCalls({ api: '', fetch: shop.fetch, clock }).attempt('GET', '/api/drops', { keptMs });
+  return clock.now() - 100_000;
+}
+
+test('a kept reply tells the time as well as its Age does, or else as long as a cache may keep it', async () => {
+  assert.equal(await timeAfter({}), 500, 'not kept: the middle of a second');
+  assert.equal(await timeAfter({ 'X-Vercel-Cache': 'STALE' }), 2000);
+  assert.equal(await timeAfter({ 'X-Vercel-Cache': 'HIT' }, 60_000), 30_500);
+  assert.equal(await timeAfter({ 'X-Vercel-Cache': 'HIT', Age: '0' }, 60_000), 1000);
+  assert.equal(await timeAfter({ Age: '9' }), 5500);
+  assert.equal(await timeAfter({ 'X-Vercel-Cache': 'HIT', Age: 'old' }), 2000);
+});
+
 test('the clock follows when the local clock is set', () => {
   let local = 0;
   const clock = createClock(() => local);

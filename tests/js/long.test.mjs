@@ -97,6 +97,22 @@ test('a countdown is right on a clock that is wrong by hours', async (t) => {
   await until(() => drop.status === 'LIVE', 'open');
 });
 
+test('a start is not missed on a slow clock where a cache has every reply', async (t) => {
+  const startsAt = Date.now() + HOUR_MS + 1500;
+  const shop = new FakeShop(aDrop({ status: 'UPCOMING', dropStartTime: new Date(startsAt).toISOString() }));
+  shop.answer = (path, headers) => {
+    const answer = shop.ordinaryAnswer(path, headers);
+    answer.headers.set('Date', new Date(Date.now() + HOUR_MS).toUTCString());
+    answer.headers.set('X-Vercel-Cache', 'HIT');
+    return answer;
+  };
+  const { client } = open(t, shop);
+  let drop = null;
+  client.watchDrop(1, (now) => (drop = now));
+  await until(() => drop, 'the drop');
+  await until(() => drop.status === 'LIVE', 'open', 4500); // the shop goes on saying that it is upcoming
+});
+
 test('without a Date header the local clock serves, and everything else works', async (t) => {
   const shop = new FakeShop(aDrop({ dropStartTime: new Date(Date.now() - 1000).toISOString() }));
   shop.headers = { Date: null };

@@ -21,7 +21,7 @@ PAGES = [
     Mutant(
         "a page believes its own clock",
         f"{CLIENT}/clock.js",
-        "return localNow() + (Number.isFinite(low) ? (low + high) / 2 : 0);",
+        "return localNow() + (isLocalAsGood ? 0 : (low + high) / 2);",
         "return localNow();",
         (IN_NODE,),
     ),
