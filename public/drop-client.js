@@ -192,10 +192,13 @@ class DropClient {
   /**
    * A new user by name; DropError `username_taken` if it is not free.
    * @param {string} username
+   * @param {{key?: string}} [options] the Idempotency-Key: a call that got no reply, made again with its key, gives the
+   *   user that it had made. Without one each call is another wish.
    * @returns {Promise<{message: string, user: {id: number, username: string}, replayed: boolean}>}
+   * @throws {DropError}
    */
-  createUser(username) {
-    return this.#calls.persist('POST', '/api/users', { username }, { 'Idempotency-Key': randomKey() });
+  createUser(username, { key = randomKey() } = {}) {
+    return this.#calls.persist('POST', '/api/users', { username }, { 'Idempotency-Key': key });
   }
 
   /** All users; only a development server tells. @returns {Promise<{users: {id: number, username: string}[]}>} */

@@ -72,3 +72,11 @@ test('a new user whose reply was lost is asked for again with the same key', asy
   assert.match(keys[0], /^[0-9a-f]{32}$/);
   assert.equal(keys[0], keys[1]);
 });
+
+test('a caller can make a user with a key of its own, and repeat the call with it', async (t) => {
+  const answers = [problem(500, 'internal_error'), reply(201, { user: { id: 5, username: 'ada' } })];
+  const { client, asked } = buyer(t, undefined, ...answers);
+  await assert.rejects(client.createUser('ada', { key: 'one wish' }), { code: 'internal_error' });
+  await client.createUser('ada', { key: 'one wish' });
+  assert.deepEqual(asked.map((headers) => headers['Idempotency-Key']), ['one wish', 'one wish']);
+});

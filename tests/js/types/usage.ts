@@ -51,6 +51,10 @@ export async function buy(): Promise<number> {
     throw error;
   }
 }
+client.createUser('ada').then(({ user }) => user.id.toFixed());
+client.createUser('ada', { key: 'a key of this wish' });
+// @ts-expect-error a key is text
+client.createUser('ada', { key: 7 });
 // @ts-expect-error a user's id is a number
 client.reserve(1, { userId: 'ada' });
 client.close();
