@@ -3,6 +3,8 @@
  * is repeated. Every request here may be: reads, PATCH, and POST with its Idempotency-Key.
  */
 const TIMEOUT_MS = 10_000;
+/** A part of a file is long, and networks are slow. */
+const PART_TIMEOUT_MS = 60_000;
 const ATTEMPTS = 4;
 const FIRST_DELAY_MS = 300;
 /** A host's throttle may ask for more; then whoever sits there decides. */
@@ -45,11 +47,19 @@ const codeOf = (status) => (status === 429 ? 'busy' : status >= 500 ? 'bad_gatew
 /** @param {ApiError} error */
 const isPassing = ({ code, retryAfter }) => PASSING.has(code) && retryAfter <= LONGEST_WAIT_SECONDS;
 
-/** @param {Response} response */
-async function errorOf(response) {
-  const body = await response.json().catch(() => null);
+/** @param {string} text @returns {any} null for what is no JSON */
+function parse(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
+}
+
+/** @param {Response} response @param {any} body null where it is none of the shop's */
+function errorOf(response, body) {
   return new ApiError({
-    code: body?.code ?? codeOf(response.status),
+    code: body?.code ?? (response.ok ? 'bad_gateway' : codeOf(response.status)),
     detail: body?.detail ?? `The server answered with status ${response.status}.`,
     status: response.status,
     fields: body?.errors ?? [],
@@ -71,15 +81,20 @@ const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
  * @param {(error: ApiError) => void} options.onUnauthorized the token is not, or no longer, the right one
  */
 export function createApi({ base, token, onUnauthorized }) {
-  /** @param {string} method @param {string} path @param {{body?: object, key?: string, signal?: AbortSignal}} [options] */
-  async function once(method, path, { body, key, signal } = {}) {
+  /**
+   * One request. The reply is there when its body is: one that is cut off, or takes too long, is none.
+   * @param {string} method @param {string} path
+   * @param {{body?: object, key?: string, signal?: AbortSignal, isFile?: boolean}} [options] `isFile`: the reply is no JSON
+   */
+  async function once(method, path, { body, key, signal, isFile = false } = {}) {
     const headers = {
       ...(token() ? { Authorization: `Bearer ${token()}` } : {}),
       ...(body ? { 'Content-Type': 'application/json' } : {}),
       ...(key ? { 'Idempotency-Key': key } : {}),
     };
-    const limit = AbortSignal.timeout(TIMEOUT_MS);
+    const limit = AbortSignal.timeout(isFile ? PART_TIMEOUT_MS : TIMEOUT_MS);
     let response;
+    let data;
     try {
       response = await fetch(base + path, {
         method,
@@ -88,11 +103,12 @@ export function createApi({ base, token, onUnauthorized }) {
         cache: 'no-store',
         signal: signal ? AbortSignal.any([signal, limit]) : limit,
       });
+      data = isFile && response.ok ? await response.blob() : parse(await response.text());
     } catch {
       throw new ApiError({ code: signal?.aborted ? 'aborted' : 'network', detail: 'The request was given up.' });
     }
-    if (!response.ok) throw await errorOf(response);
-    return response;
+    if (!response.ok || data === null) throw errorOf(response, data);
+    return { data, next: nextOf(response) };
   }
 
   async function call(method, path, options) {
@@ -107,19 +123,19 @@ export function createApi({ base, token, onUnauthorized }) {
     }
   }
 
-  const json = async (method, path, options) => (await call(method, path, options)).json();
+  const json = async (method, path, options) => (await call(method, path, options)).data;
 
   return {
     get: (path, options) => json('GET', path, options),
     /** One page of a list, and the address of the next. @returns {Promise<{json: any, next: string|null}>} */
     async page(path, options) {
-      const response = await call('GET', path, options);
-      return { json: await response.json(), next: nextOf(response) };
+      const { data, next } = await call('GET', path, options);
+      return { json: data, next };
     },
     /** One part of a file. @returns {Promise<{blob: Blob, next: string|null}>} */
     async part(path, options) {
-      const response = await call('GET', path, options);
-      return { blob: await response.blob(), next: nextOf(response) };
+      const { data, next } = await call('GET', path, { ...options, isFile: true });
+      return { blob: data, next };
     },
     /** `key` stays the same for as long as it is the same wish, so that a double click makes one. */
     post: (path, body, key) => json('POST', path, { body, key }),

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { createServer } from 'node:http';
 import { test } from 'node:test';
 
 import { reply } from './fakes.mjs';
@@ -107,4 +108,70 @@ test('a throttle of the host is no refusal, unless it asks for a long wait', asy
   assert.deepEqual(await api.get('/api/admin/drops'), { drops: [] });
   await assert.rejects(api.get('/api/admin/drops'), { code: 'busy', status: 429 });
   assert.equal(answers.length, 0);
+});
+
+/** An API over a server whose answers are scripted: how it writes each of them is the test's. */
+async function apiOver(t, ...answers) {
+  const asked = [];
+  const server = createServer((request, response) => {
+    asked.push(`${request.method} ${request.headers['idempotency-key'] ?? ''}`.trim());
+    answers.shift()(response);
+  });
+  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
+  t.after(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  const api = createApi({ base: `http://127.0.0.1:${server.address().port}`, token: () => null, onUnauthorized() {} });
+  return { api, asked };
+}
+
+const answer = (text) => (response) => response.end(text);
+const cutOff = (status) => (response) => {
+  response.writeHead(status, { 'Content-Length': 1000 }).write('{"a":');
+  setTimeout(() => response.destroy(), 10);
+};
+
+test('a reply that is cut off is asked for again, whatever it was of', async (t) => {
+  const { api, asked } = await apiOver(
+    t, cutOff(200), answer('{"a":1}'), cutOff(503), answer('{"b":2}'), cutOff(200), answer('id,size'), cutOff(200), answer('{"c":3}'),
+  );
+  assert.deepEqual(await api.get('/api/drops/1'), { a: 1 });
+  assert.deepEqual((await api.page('/api/drops')).json, { b: 2 });
+  assert.equal(await (await api.part('/api/drops/1/purchases.csv')).blob.text(), 'id,size');
+  assert.deepEqual(await api.post('/api/drops/1/restock', { quantity: 1 }, 'k'), { c: 3 });
+  assert.deepEqual(asked.slice(-2), ['POST k', 'POST k']);
+  assert.equal(asked.length, 8);
+});
+
+test('replies that are all cut off, or no JSON, are put into words', async (t) => {
+  const { api } = await apiOver(t, ...Array(4).fill(cutOff(200)), ...Array(4).fill(answer('<html>')));
+  await assert.rejects(api.get('/api/drops/1'), { name: 'ApiError', code: 'network', message: /cannot be reached/ });
+  await assert.rejects(api.get('/api/drops/1'), { name: 'ApiError', code: 'bad_gateway', message: /did not answer properly/ });
+});
+
+test('the time limit is for the body too, and longer for a part of a file', async (t) => {
+  const limits = [];
+  const { timeout } = AbortSignal;
+  t.mock.method(AbortSignal, 'timeout', (ms) => {
+    limits.push(ms);
+    return timeout.call(AbortSignal, ms / 200);
+  });
+  const slow = (response) => {
+    response.writeHead(200).write('{');
+    setTimeout(() => response.end('}'), 120);
+  };
+  const { api } = await apiOver(t, slow, answer('{}'), slow);
+  assert.deepEqual(await api.get('/api/drops/1'), {});
+  assert.equal(await (await api.part('/api/drops/1/purchases.csv')).blob.text(), '{}');
+  assert.deepEqual(limits, [10_000, 10_000, 60_000]);
+});
+
+test('a file that is given up in the middle of a part is no failure of the network', async (t) => {
+  const begun = (response) => response.writeHead(200).write('id');
+  const { api, asked } = await apiOver(t, begun);
+  const stop = new AbortController();
+  setTimeout(() => stop.abort(), 50);
+  await assert.rejects(api.part('/api/drops/1/purchases.csv', { signal: stop.signal }), { code: 'aborted' });
+  assert.equal(asked.length, 1);
 });
