@@ -120,6 +120,12 @@ class Pool:
         def run() -> None:
             try:
                 connection = _open(self._conninfo)
+            except psycopg.ProgrammingError:
+                # Its words quote the URL, and with it the password.
+                made.put(
+                    NotConfigured("DATABASE_URL cannot be read: it is no postgresql:// URL, or not encoded as one.")
+                )
+                return
             except Exception as error:
                 made.put(error)
                 return
@@ -289,6 +295,12 @@ def _once(run: Callable[[TimeLimitedConnection], T], limit: float, *, fresh: boo
             raise Busy from error
         except _BUSY as error:
             raise Busy from error
+        except psycopg.errors.ReadOnlySqlTransaction as error:
+            # A server that was demoted, or whose disk is full: the next connection may lead to another.
+            connection.close()
+            raise DatabaseUnavailable from error
+        except psycopg.errors.UndefinedFunction as error:
+            raise NotConfigured("The database is not migrated: `make migrate` brings it up to date.") from error
         except psycopg.errors.InsufficientPrivilege as error:
             raise NotConfigured("DATABASE_URL's user is no member of holdfast_app, nor the tables' owner.") from error
         except (psycopg.OperationalError, psycopg.InterfaceError) as error:

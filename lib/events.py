@@ -5,6 +5,7 @@ who delivers takes them. So every event arrives at least once, and no sale waits
 """
 
 import logging
+import math
 import threading
 import time
 from dataclasses import dataclass
@@ -23,6 +24,9 @@ RETRY_SECONDS = 0.5
 MAX_RUN_SECONDS = 8.0
 # Between two claims of one process, whatever news comes in.
 MIN_PAUSE_SECONDS = 0.05
+# Where a reply waits for the delivery, so much of the budget must be left for a publish to begin. The rest is longer
+# than the gap between two updates of a drop.
+LEAST_SHARE = 0.4
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +65,14 @@ def messages(event: dict[str, Any]) -> list[Message]:
     return [Message(channel, "dropChanged", data) for channel in (f"drop-{drop_id}", "drops")]
 
 
+@dataclass(frozen=True, slots=True)
+class _Window:
+    """Until when batches may start, and when they have to be over, in time.monotonic()'s seconds."""
+
+    starts_until: float
+    ends_at: float
+
+
 class Courier:
     """Delivers for the whole process, one thread at a time; who comes meanwhile only leaves word and returns."""
 
@@ -77,16 +89,20 @@ class Courier:
         self._wanted.set()
         return self._running.locked() and not self._ends_before(budget_seconds)
 
-    def deliver(self, budget_seconds: float) -> int:
-        """Publish until nothing waits, the budget is spent or the channel fails; the number of events published."""
+    def deliver(self, budget_seconds: float, *, reply_waits: bool = False) -> int:
+        """Publish until nothing waits, the budget is spent or the channel fails; the number of events published.
+
+        A batch that is on its way when the budget is spent is waited for, but not where a reply waits.
+        """
         published = 0
+        spared_seconds = LEAST_SHARE * budget_seconds if reply_waits else None
         hard_limit = time.monotonic() + MAX_RUN_SECONDS
         self.leave_word(budget_seconds)
         # Looked at again after the lock is free: word left before that is not lost.
         while self._wanted.is_set() and time.monotonic() < hard_limit and self._take_turn(budget_seconds, hard_limit):
             try:
                 self._runs_until = hard_limit
-                published += self._drain(hard_limit)
+                published += self._drain(hard_limit, spared_seconds)
             finally:
                 self._running.release()
         return published
@@ -105,25 +121,29 @@ class Courier:
     def _ends_before(self, budget_seconds: float) -> bool:
         return self._runs_until <= time.monotonic() + budget_seconds
 
-    def _drain(self, hard_limit: float) -> int:
+    def _drain(self, hard_limit: float, spared_seconds: float | None) -> int:
         published = 0
         while True:
             self._wanted.clear()
+            window = self._window(hard_limit, spared_seconds)
+            # What is leased and cannot be sent would only keep others from it.
+            if time.monotonic() >= window.starts_until:
+                return published
             lease_limit = _lease_is_safe_until()
             claim = claim_events()
-            delivered, failed = _publish(claim.events, min(lease_limit, self._limit(hard_limit)))
+            delivered, failed = _publish(claim.events, min(lease_limit, window.starts_until), window.ends_at)
             published += delivered
-            left = min(self._until, self._limit(hard_limit)) - time.monotonic()
+            left = min(self._until, window.starts_until) - time.monotonic()
             if failed or left <= 0 or (not claim.events and claim.next_in_ms is None):
                 return published
             if claim.next_in_ms:
                 self._pause(min(claim.next_in_ms / 1000, left))
 
-    def _limit(self, hard_limit: float) -> float:
-        """Until when a batch may start. On Lambda the reply waits: there a slow batch must end within the budget."""
-        if not settings().on_lambda:
-            return hard_limit
-        return min(hard_limit, self._until) - realtime.timeout_seconds()
+    def _window(self, hard_limit: float, spared_seconds: float | None) -> _Window:
+        if spared_seconds is None:
+            return _Window(hard_limit, math.inf)
+        ends_at = min(hard_limit, self._until)
+        return _Window(ends_at - spared_seconds, ends_at)
 
     def _pause(self, seconds: float) -> None:
         """Sleep, but not through a sale that may have sold the drop out: that news does not wait for the gap."""
@@ -141,26 +161,26 @@ def _lease_is_safe_until() -> float:
     return time.monotonic() + settings().event_lease_seconds - realtime.timeout_seconds()
 
 
-def _publish(events: list[dict[str, Any]], until: float) -> tuple[int, bool]:
-    """Publish what can start before `until`, and ack; the number published, and whether the channel failed.
+def _publish(events: list[dict[str, Any]], starts_until: float, ends_at: float) -> tuple[int, bool]:
+    """Publish what can start and end in time, and ack; the number published, and whether the channel failed.
 
-    The rest stays leased: for RETRY_SECONDS if nothing of it can be on its way, so that viewers have it soon after the
-    channel is back; else to the lease's end, because what is on its way must not be overtaken.
+    The rest stays leased: for RETRY_SECONDS if nothing of it can be on its way, so that others need not wait for it and
+    viewers have it soon after the channel is back; else to the lease's end, because what is on its way must not be
+    overtaken.
     """
     done: list[int] = []
-    failed = False
+    failed = on_its_way = False
     # What is folded goes first: there is little of it, and a long list of purchases must not hold up a sold-out.
     events = sorted(events, key=lambda event: event["kind"] == "purchase")
     try:
         for batch in _batches(events) if realtime.configured() else []:
-            if time.monotonic() > until:
+            now = time.monotonic()
+            if now > starts_until:
                 break
-            realtime.publish([message for event in batch for message in messages(event)])
+            realtime.publish([message for event in batch for message in messages(event)], ends_at - now)
             done += [event["id"] for event in batch]
     except realtime.PublishFailed as error:
-        failed = True
-        if not error.on_its_way:
-            defer_events([event["id"] for event in events if event["id"] not in done])
+        failed, on_its_way = True, error.on_its_way
         trace.log("events.publish_failed", level=logging.WARNING, reason=str(error), waiting=len(events) - len(done))
     if settings().awaits_channel:
         return 0, True
@@ -169,6 +189,8 @@ def _publish(events: list[dict[str, Any]], until: float) -> tuple[int, bool]:
         done = [event["id"] for event in events]
     if done:
         ack_events(done)
+    if len(done) < len(events) and not on_its_way:
+        defer_events([event["id"] for event in events if event["id"] not in done])
     return len(done), failed
 
 
@@ -201,13 +223,17 @@ async def deliver_later() -> None:
 
 
 def deliver(budget_seconds: float | None = None) -> int:
-    """Deliver what waits; best effort, never raises for a broken channel or database: the sweep is the guarantee."""
+    """Deliver what waits; best effort, never raises for a broken channel or database: the sweep is the guarantee.
+
+    Without `budget_seconds` it follows a request, whose reply waits for it on Lambda.
+    """
+    reply_waits = budget_seconds is None and settings().on_lambda
     if budget_seconds is None:
         budget_seconds = _budget_seconds()
     # The request this follows has its answer: its time limit does not bind here.
     token = trace.current.set(None)
     try:
-        return _courier.deliver(budget_seconds)
+        return _courier.deliver(budget_seconds, reply_waits=reply_waits)
     except Unavailable as error:
         trace.log("events.deliver_failed", level=logging.WARNING, code=error.code)
         return 0

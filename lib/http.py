@@ -260,7 +260,8 @@ def cached_response(request: Request, body: bytes, headers: dict[str, str] | Non
     """A public answer with an ETag; 304 to who has it already (RFC 9110 section 13.1.2, weak comparison)."""
     tag = f'"{hashlib.blake2b(body, digest_size=12).hexdigest()}"'
     all_headers = {**(headers or {}), "ETag": tag, "Cache-Control": PUBLIC_CACHE}
-    wanted = [entry.strip().removeprefix("W/") for entry in request.headers.get("if-none-match", "").split(",")]
+    given = ",".join(request.headers.getlist("if-none-match"))
+    wanted = [entry.strip().removeprefix("W/") for entry in given.split(",")]
     if tag in wanted or "*" in wanted:
         return Response(status_code=304, headers=all_headers)
     return Response(body, headers=all_headers, media_type="application/json")

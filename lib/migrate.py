@@ -11,6 +11,7 @@ from pathlib import Path
 
 import psycopg
 from dotenv import load_dotenv
+from psycopg.conninfo import conninfo_to_dict
 
 from lib.settings import settings
 
@@ -82,6 +83,12 @@ def main() -> int:
     load_dotenv()
     s = settings()
     url = s.database_url_unpooled or s.database_url
+    try:
+        conninfo_to_dict(url)
+    except psycopg.ProgrammingError:
+        # Its words quote the URL, and with it the password.
+        print("DATABASE_URL_UNPOOLED (or DATABASE_URL) cannot be read: no postgresql:// URL.", file=sys.stderr)
+        return 1
     try:
         new = migrate(url)
     except (ChangedMigration, psycopg.Error) as error:

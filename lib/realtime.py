@@ -1,6 +1,7 @@
 """The hosted pub/sub channel: what browsers need to subscribe, and publishing. The only importer of `pusher`."""
 
 import json
+import math
 import sys
 import threading
 import time
@@ -46,10 +47,7 @@ def configured() -> bool:
 def timeout_seconds() -> float:
     """How long one publish may take in all; at most half of its events' lease, so that it can begin in the other."""
     s = settings()
-    if not s.on_lambda:
-        return min(s.publish_timeout_ms / 1000, s.event_lease_seconds / 2)
-    # The reply waits there. The rest of its budget is longer than the gap between two updates of a drop.
-    return max(1.0, min(s.publish_timeout_ms, 0.4 * s.lambda_delivery_budget_ms)) / 1000
+    return min(s.publish_timeout_ms / 1000, s.event_lease_seconds / 2)
 
 
 def for_browsers() -> Realtime:
@@ -74,10 +72,11 @@ def for_browsers() -> Realtime:
 _ends: ContextVar[float] = ContextVar("ends")
 
 
-def publish(messages: list[Message]) -> None:
+def publish(messages: list[Message], seconds: float = math.inf) -> None:
     """Publish up to BATCH_SIZE messages in one call; once more if a kept-alive connection had died.
 
-    Both tries together take timeout_seconds() at most: the lease of the events counts on that. Raises PublishFailed.
+    Both tries together take `seconds` and timeout_seconds() at most: the lease of the events counts on that. Raises
+    PublishFailed.
     """
     from urllib3.exceptions import ConnectTimeoutError, NewConnectionError, ProtocolError
 
@@ -85,7 +84,7 @@ def publish(messages: list[Message]) -> None:
     try:
         client = _client()
         # Not earlier: what importing it takes once is not the channel's time.
-        _ends.set(time.monotonic() + timeout_seconds())
+        _ends.set(time.monotonic() + min(seconds, timeout_seconds()))
         answer = client.trigger_batch(_batch(messages))
     except (NewConnectionError, ProtocolError):
         answer = _second_try(messages)

@@ -2,10 +2,13 @@
 
 import logging
 import time
+from collections.abc import Callable
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from datetime import datetime
+from functools import partial
 
 from lib import audits, events, inventory, trace
-from lib.errors import Unavailable
+from lib.errors import NotConfigured, Unavailable
 from lib.models import Sweep
 from lib.records import Swept
 from lib.settings import settings
@@ -14,6 +17,8 @@ from lib.settings import settings
 MAX_PAUSE_SECONDS = 1.0
 # A deadline that has just passed on this process's clock may need an instant more on the database's.
 MIN_PAUSE_SECONDS = 0.05
+# Until the next look after one that failed: the next sweep may be a minute away.
+RETRY_SECONDS = 0.5
 # What a sweep that finds nothing else to do audits before it ends.
 MAX_AUDITS = 20
 # Audits take one part in so many of a longer sweep's time.
@@ -27,42 +32,105 @@ RETENTION_SECONDS = 1.0
 def sweep(budget_seconds: float | None = None) -> Sweep:
     """Sweep until the budget is spent, or until no hold is live and no event waits, so that the database can sleep.
 
-    Runs may overlap, come late or come twice: all harmless.
+    Runs may overlap, come late or come twice: all harmless. Raises Unavailable if its last look failed.
     """
     until = time.monotonic() + (settings().sweep_budget_seconds if budget_seconds is None else budget_seconds)
     # A sweep lasts longer than any request may: each of its calls has a time limit of its own.
     token = trace.current.set(None)
     try:
-        return _sweep_until(until)
+        with ThreadPoolExecutor(2, "holdfast-sweep") as threads:
+            return _Run(until, threads).sweep()
     finally:
         trace.current.reset(token)
 
 
-def _sweep_until(until: float) -> Sweep:
-    expired = published = sweeps = 0
-    next_due_at: datetime | None = None
-    next_audit = 0.0
-    inventory.forget_keys()
-    _forget_reservations(min(until, time.monotonic() + RETENTION_SECONDS))
-    tells_at = 0.0
-    while True:
+class _Beside:
+    """One job at a time beside the expiry, so that neither a slow channel nor a long audit makes a hold end late."""
+
+    def __init__(self, threads: Executor) -> None:
+        self._threads = threads
+        self._job: Future[None] | None = None
+
+    def start(self, job: Callable[[], None]) -> None:
+        """Unless the last one is still running. Raises what that one raised."""
+        if self._job is None or self._job.done():
+            self.wait()
+            self._job = self._threads.submit(job)
+
+    def wait(self) -> None:
+        """Raises what the job raised."""
+        job, self._job = self._job, None
+        if job is not None:
+            job.result()
+
+
+class _Run:
+    """One sweep."""
+
+    def __init__(self, until: float, threads: Executor) -> None:
+        self._until = until
+        self._telling, self._chores = _Beside(threads), _Beside(threads)
+        self._expired = self._published = self._looks = 0
+        self._next_due_at: datetime | None = None
+        self._tells_at = self._audits_at = 0.0
+        self._is_tidy = False
+
+    def sweep(self) -> Sweep:
+        while True:
+            failure: Unavailable | None = None
+            try:
+                is_idle, again_at = self._look()
+            except NotConfigured:
+                raise
+            except Unavailable as error:
+                failure, is_idle, again_at = error, False, time.monotonic() + RETRY_SECONDS
+                trace.log("sweep.interrupted", level=logging.WARNING, code=error.code)
+            if is_idle or time.monotonic() >= self._until:
+                break
+            time.sleep(max(0.0, min(again_at, self._until) - time.monotonic()))
+        self._telling.wait()
+        self._chores.wait()
+        trace.log("sweep.done", expired=self._expired, published=self._published, sweeps=self._looks)
+        if failure is not None:
+            raise failure
+        return Sweep(
+            expired=self._expired, published=self._published, sweeps=self._looks, next_due_at=self._next_due_at
+        )
+
+    def _look(self) -> tuple[bool, float]:
+        """Expire what is due; whether nothing is left to do, and when to look again (time.monotonic())."""
         swept = inventory.expire_due(settings().sweep_batch)
-        again_at = min(until, time.monotonic() + _pause_seconds(swept))
-        expired += swept.expired
-        sweeps += 1
-        # While more is due, telling about it takes turns; and it never takes the time of the next deadline.
-        if swept.expired < settings().sweep_batch or time.monotonic() >= tells_at:
-            published += events.deliver(max(0.0, again_at - time.monotonic()))
-            tells_at = time.monotonic() + TELL_SECONDS
-        next_due_at = swept.next_due_at
-        idle = next_due_at is None and inventory.health().events_waiting == 0
-        if time.monotonic() >= next_audit:
-            next_audit = _audit(MAX_AUDITS if idle else 1, until)
-        if idle or time.monotonic() >= until:
-            break
-        time.sleep(max(0.0, again_at - time.monotonic()))
-    trace.log("sweep.done", expired=expired, published=published, sweeps=sweeps)
-    return Sweep(expired=expired, published=published, sweeps=sweeps, next_due_at=next_due_at)
+        again_at = min(self._until, time.monotonic() + _pause_seconds(swept))
+        self._expired += swept.expired
+        self._looks += 1
+        self._next_due_at = swept.next_due_at
+        # While more is due, telling about it takes turns.
+        if swept.expired < settings().sweep_batch or time.monotonic() >= self._tells_at:
+            self._telling.start(partial(self._tell, max(0.0, again_at - time.monotonic())))
+            self._tells_at = time.monotonic() + TELL_SECONDS
+        if swept.next_due_at is None:
+            self._telling.wait()
+            if inventory.health().events_waiting == 0:
+                self._chores.wait()
+                self._do_chores(MAX_AUDITS)
+                return True, again_at
+        self._chores.start(partial(self._do_chores, 1))
+        return False, again_at
+
+    def _tell(self, seconds: float) -> None:
+        self._published += events.deliver(seconds)
+
+    def _do_chores(self, audits: int) -> None:
+        """What no hold waits for; the next sweep does what fails."""
+        if not self._is_tidy:
+            self._is_tidy = True
+            try:
+                inventory.forget_keys()
+                _forget_reservations(min(self._until, time.monotonic() + RETENTION_SECONDS))
+            except Unavailable as error:
+                trace.log("sweep.untidy", level=logging.WARNING, code=error.code)
+        if time.monotonic() >= self._audits_at:
+            self._audits_at = _audit(audits, self._until)
 
 
 def _audit(drops: int, until: float) -> float:

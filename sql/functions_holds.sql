@@ -81,6 +81,8 @@ begin
   where s.drop_id = hold.drop_id and s.size = hold.size and s.stripe = hold.stripe
   for no key update;
   select * into hold from reservations r where r.id = p_reservation for no key update;
+  -- An old one may have been forgotten meanwhile.
+  if not found then outcome := 'reservation_not_found'; return; end if;
   v_now := clock();
   outcome := case
     when hold.status = 'RELEASED' then 'replayed'

@@ -27,7 +27,7 @@ begin
 end
 $$;
 
--- Forgets keys older than a day; who repeats a request after that makes a new one.
+-- Forgets keys older than a day, ten thousand of them at most; who repeats a request after that makes a new one.
 create or replace function forget_keys() returns void
 language sql
 as $$
@@ -35,5 +35,6 @@ as $$
   where (k.operation, k.key) in (
     select o.operation, o.key from idempotency_keys o
     where o.created_at < (select clock() - interval '1 day')
+    order by o.created_at limit 10000
     for update skip locked)
 $$;

@@ -22,7 +22,7 @@ ADD_PURCHASE = "insert into outbox (drop_id, kind, payload) values (%s, 'purchas
 def published(channel: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> list[Message]:
     """What a channel took that always works; the way there is tested in test_events.py."""
     taken: list[Message] = []
-    monkeypatch.setattr(realtime, "publish", taken.extend)
+    monkeypatch.setattr(realtime, "publish", lambda messages, _: taken.extend(messages))
     return taken
 
 
@@ -154,7 +154,7 @@ def test_nothing_is_published_on_a_lease_that_may_be_over(
     configure(EVENT_LEASE_SECONDS="1")
     started: list[float] = []
 
-    def publish_slowly(_: list[Message]) -> None:
+    def publish_slowly(_: list[Message], seconds: float) -> None:
         started.append(time.monotonic())
         time.sleep(0.3)
 
@@ -179,3 +179,65 @@ def test_what_starts_within_a_lease_ends_within_it(configure: Make, lease_second
 
     assert last_start > now
     assert last_start + realtime.timeout_seconds() <= now + float(lease_seconds)
+
+
+LAMBDA = {"AWS_LAMBDA_FUNCTION_NAME": "holdfast"}
+
+
+def _slowly(monkeypatch: pytest.MonkeyPatch, seconds: float) -> list[Message]:
+    """What a channel took that answers each batch after `seconds`, if it is given as long."""
+    taken: list[Message] = []
+
+    def publish(messages: list[Message], most: float) -> None:
+        time.sleep(min(seconds, most))
+        taken.extend(messages)
+        if most < seconds:
+            raise realtime.PublishFailed("ReadTimeoutError", on_its_way=True)
+
+    monkeypatch.setattr(realtime, "publish", publish)
+    monkeypatch.setattr(events, "_courier", events.Courier())  # nobody has left word for later
+    return taken
+
+
+def test_on_lambda_too_the_clock_delivers_though_a_deadline_is_near(
+    channel: dict[str, str], make_drop: Make, database: Database, configure: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody's reply waits for a sweep: it has time for a slow channel, whatever a request may spend."""
+    configure(**LAMBDA, LAMBDA_DELIVERY_BUDGET_MS="100")
+    taken = _slowly(monkeypatch, 0.3)
+    make_drop(1)
+    assert events.deliver(0.0) == 1
+    assert [message.name for message in taken] == ["dropChanged", "dropChanged"]
+    assert database.value(WAITING) == 0
+
+
+def test_on_lambda_a_channel_that_needs_most_of_the_budget_is_waited_for(
+    channel: dict[str, str], make_drop: Make, database: Database, configure: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configure(**LAMBDA, LAMBDA_DELIVERY_BUDGET_MS="2000")
+    _slowly(monkeypatch, 1.0)
+    make_drop(1)
+    assert events.deliver() == 1
+    assert database.value(WAITING) == 0
+
+
+@pytest.mark.parametrize(("budget_ms", "seconds"), [("0", 0.0), ("600", 0.5)])
+def test_what_a_request_cannot_send_in_time_is_left_to_others(
+    channel: dict[str, str],
+    make_drop: Make,
+    database: Database,
+    configure: Make,
+    monkeypatch: pytest.MonkeyPatch,
+    budget_ms: str,
+    seconds: float,
+) -> None:
+    configure(**LAMBDA, LAMBDA_DELIVERY_BUDGET_MS=budget_ms)
+    taken = _slowly(monkeypatch, seconds)
+    drop = make_drop(1)
+    database.connection.cursor().executemany(ADD_PURCHASE, [[drop]] * 50)
+    sent = events.deliver()
+    assert database.value(WAITING) == 51 - sent
+    database.shift_clock(events.RETRY_SECONDS + 0.1)  # and not the whole lease
+    while database.value(WAITING) > 0:
+        assert events.deliver(5.0) > 0
+    assert len([message for message in taken if message.name == "newPurchase"]) == 50

@@ -21,6 +21,7 @@ from dev.pgbouncer import PgBouncer
 from dev.ports import HOST, random_free, wait_until
 from dev.postgres import APP_USER, Postgres
 from lib import db, inventory
+from lib.migrate import main as migrate_main
 from lib.migrate import migrate
 from tests.support.api import problem
 from tests.support.database import Database
@@ -199,3 +200,52 @@ def test_a_hundred_requests_to_a_database_that_fell_silent_are_all_answered_in_t
         proxy.resume()
         assert {answer.status_code for answer, _ in asyncio.run(get_many(100))} == {200}
         db.close_pool()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        '"postgresql://shop:TOPSECRET@db.example/x"',
+        "postgresql://shop:TOP%SECRET@db.example/x",
+        "mysql://TOPSECRET@x/y",
+    ],
+)
+def test_an_address_that_cannot_be_read_is_a_503_and_no_log_quotes_it(
+    client: httpx2.Client,
+    database: Database,
+    configure: Configure,
+    url: str,
+    caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    configure(DATABASE_URL=url, DATABASE_URL_UNPOOLED=url)
+    for path in ("/api/drops", "/api/health"):
+        answer = client.get(path)
+        assert (answer.status_code, answer.json()["code"]) == (503, "not_configured")
+        assert "SECRET" not in answer.text
+    assert migrate_main() == 1
+    assert "SECRET" not in caplog.text + "".join(capfd.readouterr())
+
+
+def test_a_database_that_only_reads_is_a_503_and_its_connection_is_left(
+    client: httpx2.Client, database: Database, make_drop: MakeDrop, make_users: MakeUsers
+) -> None:
+    """What a failover leaves behind: the pooler still leads to the server that was demoted."""
+    drop, (user,) = make_drop(), make_users(1)
+    name = name_of(database.direct_url)
+    database.connection.execute(f"alter database {name} set default_transaction_read_only = on")
+    database.connection.execute("select pg_terminate_backend(pid, 5000) from pg_stat_activity where usename <> user")
+    problem(client.post(f"/api/reserve/{drop}", json={"userId": user}), 503, "database_unavailable")
+    assert db.pool()._idle == []
+    database.connection.execute("set default_transaction_read_only = off")
+    database.connection.execute(f"alter database {name} reset default_transaction_read_only")
+    database.connection.execute("select pg_terminate_backend(pid, 5000) from pg_stat_activity where usename <> user")
+    assert client.post(f"/api/reserve/{drop}", json={"userId": user}).status_code == 201
+
+
+def test_a_database_that_was_not_migrated_is_a_503_that_says_so(
+    client: httpx2.Client, database: Database, servers: Servers, configure: Configure
+) -> None:
+    configure(DATABASE_URL=servers.direct_url("postgres"))
+    assert "make migrate" in problem(client.get("/api/drops"), 503, "not_configured")["detail"]
+    assert client.get("/api/health").json()["problems"] == ["not_configured"]

@@ -69,7 +69,7 @@ MANY_DROPS = 100
 
 
 def test_a_sale_that_the_planner_has_not_heard_of_slows_no_reader(database: Database, make_drop: Any) -> None:
-    """A pooler's connections keep their plans until the tables are analyzed, which a sale of a minute does not wait for."""
+    """A pooler's connections keep their plans until the tables are analyzed; a sale of a minute waits for nobody."""
     drops = [make_drop(stock=SOLD) for _ in range(MANY_DROPS)]
     database.connection.execute("set session_replication_role = replica")
     for drop in drops[:-1]:

@@ -8,7 +8,7 @@ import pytest
 from lib import inventory
 from lib.audits import audit_rows
 from scheduled.reap import sweep
-from tests.support.buyers import sessions
+from tests.support.buyers import in_background, sessions, wait_until_blocked
 from tests.support.database import Database
 
 Make = Callable[..., Any]
@@ -37,6 +37,20 @@ def shop(database: Database, make_drop: Make, make_users: Make) -> dict[str, int
 def _left(database: Database, shop: dict[str, int]) -> set[str]:
     ids = {row[0] for row in database.rows("select id from reservations")}
     return {name for name, number in shop.items() if number in ids}
+
+
+def test_what_is_forgotten_while_somebody_gives_it_back_is_not_there(
+    database: Database, shop: dict[str, int], make_users: Make
+) -> None:
+    owner = database.value("select user_id from reservations where id = %s", [shop["expired"]])
+    with sessions(database, 2) as (keeper, buyer):
+        keeper.begin()
+        keeper.connection.execute("select from stock_stripes for update")
+        released = in_background(lambda: buyer.release(shop["expired"], owner))
+        wait_until_blocked(database, buyer, keeper)
+        keeper.connection.execute("delete from reservations where id = %s", [shop["expired"]])
+        keeper.commit()
+        assert released.result(10) == "reservation_not_found"
 
 
 def test_without_the_setting_everything_is_kept(database: Database, shop: dict[str, int]) -> None:

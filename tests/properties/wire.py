@@ -86,7 +86,7 @@ class Wire:
         self.late: list[Message] = []
         self.published = 0
 
-    def publish(self, messages: list[Message]) -> None:
+    def publish(self, messages: list[Message], seconds: float) -> None:
         # As bytes, so that what is published is what a client could read.
         messages = [Message(m.channel, m.name, json.loads(realtime._encode(m.data))) for m in messages]
         match self.state:
