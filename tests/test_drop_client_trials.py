@@ -70,10 +70,13 @@ def test_pages_end_with_the_true_stock_and_never_show_an_older_one(
     users = make_users(STOCK)
     scene = open_scene(kind, drop)
     storm = Storm(client, drop, users)
-    outcome = convergence.run(kind, number, scene, storm, database, drop)
+    # Each kind begins with another way to break and to end, so that one trial of each has them all.
+    outcome = convergence.run(kind, KINDS.index(kind) + number, scene, storm, database, drop)
     if LOG:
         with Path(LOG).open("a") as log:
             log.write(json.dumps(outcome.as_dict()) + "\n")
     assert outcome.truth == STOCK - storm.sold
     assert not outcome.ended_wrong, outcome
     assert outcome.older_shown == 0, outcome
+    # The contract says two seconds, which `make trials` looks at; a machine that runs other tests beside has six.
+    assert outcome.delay_seconds < 6, outcome

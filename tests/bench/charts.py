@@ -76,11 +76,31 @@ def _shares(title: str, x_title: str) -> Any:
 
 
 def http_drop(scenario: Found) -> Any:
-    chart = _shares("A drop over HTTP, 64 connections: share answered by then", "ms")
+    return _answered("A drop over HTTP, 64 connections: share answered by then", scenario)
+
+
+def _answered(title: str, scenario: Found) -> Any:
+    chart = _shares(title, "ms")
     for name, found in scenario["data"].items():
         latency = found["latency_ms"][len(found["latency_ms"]) // 2]
         points = sorted((ms, float(share)) for share, ms in latency.items() if float(share) < 100)
         chart.add(name, [(0.0, 0.0), *points])
+    return chart
+
+
+def purchases(scenario: Found) -> Any:
+    return _answered("Buying what is held, 64 connections: share answered by then", scenario)
+
+
+def reads(scenario: Found) -> Any:
+    costs = {figure["name"]: figure["median"] for figure in scenario["figures"]}
+    chart = _chart(
+        "Bar", "Processor time of an answer", y_title="ms", print_values=True, value_formatter=lambda v: f"{v:.1f}"
+    )
+    chart.x_labels = ["list, SQL", "drop, SQL", "list, HTTP", "drop, HTTP"]
+    for age in ("young", "old"):
+        asked = [label.partition(", ") for label in chart.x_labels]
+        chart.add(f"{age} shop", [costs[f"{kind}, {age}, {way}"] for kind, _, way in asked])
     return chart
 
 
@@ -133,6 +153,8 @@ CHARTS: dict[str, Callable[[Found], Any]] = {
     "refusals": refusals,
     "http_drop": http_drop,
     "far_database": far_database,
+    "purchases": purchases,
+    "reads": reads,
     "sweep": sweep,
     "events": events,
     "cpu_parts": cpu_parts,

@@ -63,6 +63,7 @@ class Target:
             "ratio": self.ratio,
             "low": min(self.samples),
             "high": max(self.samples),
+            "rounds": len(self.samples),
             "bound": self.bound,
             "at_least": self.at_least,
             "met": self.is_met,

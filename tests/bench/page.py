@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tests.bench.charts import CHARTS
-from tests.bench.report import QUIET_SHARE, number
+from tests.bench.report import QUIET_SHARE, named, number, spread
 
 Found = dict[str, Any]
 
@@ -23,7 +23,8 @@ The machine: {processor}, {cores} cores for everything (client, functions, poole
 - *classic*: BEGIN, SELECT … FOR UPDATE on one row a drop, INSERT, UPDATE, COMMIT, from pgbench or from a FastAPI route
   (`tests/bench/classic.py`).
 - *bare*: a FastAPI route that does `select 1`.
-- Median of the rounds, and the lowest and highest of them. Ratios are taken round by round.
+- Median of the rounds, and the lowest and highest of them. Ratios are taken round by round. "One round" is a figure
+  that a scenario takes once, of many requests.
 
 ## Targets
 
@@ -39,20 +40,19 @@ def render(results: Found) -> str:
         for target in scenario["targets"]:
             sign = "≥" if target["at_least"] else "≤"
             verdict = ("met" if target["met"] else "**not met**") + doubt
-            spread = f"{number(target['low'])} to {number(target['high'])}"
-            lines.append(
-                f"| {target['name']} | {number(target['ratio'])} | {sign} {target['bound']:g}: {verdict} | {spread} |"
-            )
+            title = named(target["name"], scenario["size"])
+            rounds = spread(target["low"], target["high"], target["rounds"])
+            lines.append(f"| {title} | {number(target['ratio'])} | {sign} {target['bound']:g}: {verdict} | {rounds} |")
     for name, scenario in results["scenarios"].items():
         lines += _scenario(name, scenario)
     return INTRODUCTION.format(**results["machine"]) + "\n".join(lines) + "\n"
 
 
 def _scenario(name: str, scenario: Found) -> list[str]:
-    words, command = "", f"make bench SCENARIO={name}"
+    command = f"make bench SCENARIO={name}"
     if scenario["size"] == "full":
-        words, command = ", full size", f"{command.removesuffix('_full')} SIZE=full"
-    lines = ["", f"## {scenario['title']}{words}", ""]
+        command = f"{command.removesuffix('_full')} SIZE=full"
+    lines = ["", f"## {named(scenario['title'], scenario['size'])}", ""]
     if scenario["foreign_share"] > QUIET_SHARE:
         lines.append(
             "**Other programs had most of the machine meanwhile: an order of magnitude, to be measured again.**"
@@ -68,6 +68,6 @@ def _scenario(name: str, scenario: Found) -> list[str]:
         lines += ["", f"![{scenario['title']}]({name}.svg)"]
     lines += ["", "| | median | | lowest to highest |", "|---|--:|---|--:|"]
     for figure in scenario["figures"]:
-        spread = f"{number(figure['low'])} to {number(figure['high'])}"
-        lines.append(f"| {figure['name']} | {number(figure['median'])} | {figure['unit']} | {spread} |")
+        rounds = spread(figure["low"], figure["high"], len(figure["samples"]))
+        lines.append(f"| {figure['name']} | {number(figure['median'])} | {figure['unit']} | {rounds} |")
     return lines

@@ -26,18 +26,28 @@ def number(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
 
 
+def spread(low: float, high: float, rounds: int) -> str:
+    """From the lowest round to the highest."""
+    return "one round" if rounds == 1 else f"{number(low)} to {number(high)}"
+
+
+def named(scenario: str, size: str) -> str:
+    """What of the biggest shop is measured beside the usual run has a name of its own."""
+    return f"{scenario}, full size" if size == "full" else scenario
+
+
 def print_report(report: Report, foreign_share: float) -> None:
     print(f"\n{report.title}")
     names = [figure.name for figure in report.figures] + [target.name for target in report.targets]
     width = max(map(len, names), default=0)
     for figure in report.figures:
-        spread = f"{number(figure.low)} to {number(figure.high)}"
-        print(f"  {figure.name:{width}}  {number(figure.median):>9} {figure.unit:5}  {spread:>18}")
+        rounds = spread(figure.low, figure.high, len(figure.samples))
+        print(f"  {figure.name:{width}}  {number(figure.median):>9} {figure.unit:5}  {rounds:>18}")
     for target in report.targets:
         sign = "≥" if target.at_least else "≤"
-        spread = f"{number(min(target.samples))} to {number(max(target.samples))}"
+        rounds = spread(min(target.samples), max(target.samples), len(target.samples))
         verdict = "met" if target.is_met else "NOT MET"
-        judged = f"{number(target.ratio):>9} times  {spread:>18}  {sign} {target.bound:g}  {verdict}"
+        judged = f"{number(target.ratio):>9} times  {rounds:>18}  {sign} {target.bound:g}  {verdict}"
         print(f"  {target.name:{width}}  {judged}")
     for note in report.notes:
         print(f"  · {note}")
@@ -123,7 +133,9 @@ def print_summary(results: dict[str, Any], names: Sequence[str]) -> None:
     """Every target in one list."""
     print("\nTargets")
     for name in names:
-        for target in results["scenarios"].get(name, {}).get("targets", []):
+        scenario = results["scenarios"].get(name, {"targets": [], "size": ""})
+        for target in scenario["targets"]:
             sign = "≥" if target["at_least"] else "≤"
             verdict = "met    " if target["met"] else "NOT MET"
-            print(f"  {verdict}  {number(target['ratio']):>6} {sign} {target['bound']:<5g} {target['name']}")
+            title = named(target["name"], scenario["size"])
+            print(f"  {verdict}  {number(target['ratio']):>6} {sign} {target['bound']:<5g} {title}")
