@@ -104,6 +104,28 @@ def test_a_reply_that_is_lost_costs_nothing(channel, database, make_drop, make_u
     assert database.stock(drop) == (4, 0, 1)
 
 
+def test_a_reserve_whose_reply_is_lost_does_not_lock_out_who_took_the_last_unit(
+    channel, database, make_drop, make_users, open_window
+):
+    drop = make_drop(stock=1)
+    window = open_window(make_users(1)[0]).allow(0, "/api/reserve/")
+    card = window.card(drop)
+
+    def lose(route: Route) -> None:
+        route.fetch()
+        route.abort("connectionreset")
+
+    window.page.route("**/api/reserve/*", lose)
+    card["reserve"].click()
+    expect(card["message"]).to_have_text(words(window.page)["network"])
+    card.expect_stock(0)
+    card.expect_armed("Try again")
+    window.page.unroute("**/api/reserve/*")
+    card["reserve"].click()
+    expect(card["hold"]).to_be_visible()
+    assert database.stock(drop) == (0, 1, 0)
+
+
 def test_a_hold_that_the_shop_has_closed_meanwhile_is_told(channel, database, make_drop, make_users, open_window):
     drop, (ann,) = make_drop(), make_users(1)
     window = open_window(ann).allow(409, "/api/purchase/")

@@ -17,6 +17,8 @@ const REFRESH_SPREAD_MS = 2000;
 const LONG_NAME = 60;
 /** Refusals that a change of the drop makes untrue. */
 const UNTIL_LIVE = new Set(['sold_out', 'drop_not_started', 'drop_paused']);
+/** After these a unit may be held that this page does not know of. */
+const UNHEARD = new Set(['network', 'bad_gateway', 'busy', 'database_unavailable', 'internal_error']);
 
 /**
  * @param {{client: any, session: any, who: any, hrefOf: (id: number) => string}} shop
@@ -134,12 +136,13 @@ export function createCard({ client, session, who, hrefOf }, first, isFocus) {
   function tick() {
     const now = client.serverNow();
     const left = hold.tick();
-    const { phase, since } = hold.state;
+    const { phase, since, code } = hold.state;
     supply.show(drop, now);
     if (phase === 'none' || phase === 'asking') {
       const offer = offerOf(drop, now, {
         askingMs: phase === 'asking' ? performance.now() - since : null,
         lacksSize: drop.sizes.length > 0 && sizes.chosen() === null,
+        isUnheard: UNHEARD.has(code),
       });
       panel.showOffer(offer);
       if (offer.returning) refreshNow(now);

@@ -24,7 +24,7 @@ function limit(drop) {
   return drop.maxPerUser ? ` ${count(drop.maxPerUser)} per person.` : '';
 }
 
-function live(drop, now, lacksSize) {
+function live(drop, now, { lacksSize }) {
   return {
     label: 'Reserve', armed: true, ring: { share: 1, text: lasts(drop) },
     title: lacksSize ? 'Choose a size' : 'One tap holds it',
@@ -42,7 +42,14 @@ function upcoming(drop, now) {
   };
 }
 
-function soldOut(drop, now) {
+function soldOut(drop, now, { isUnheard }) {
+  const offer = gone(drop, now);
+  if (!isUnheard || offer.armed) return offer;
+  // The last unit may have gone to this very shopper: asking once more then gives them their hold.
+  return { ...offer, label: 'Try again', armed: true, title: 'No answer yet', hint: 'One may be held for you: try again to see.' };
+}
+
+function gone(drop, now) {
   if (!drop.nextExpiryAt) {
     return {
       label: 'Sold out', armed: false, ring: { sign: 'over' },
@@ -83,11 +90,12 @@ const OFFERS = {
 
 /**
  * @param {import('../drop-client/state.js').Drop} drop @param {number} now server time in ms
- * @param {{askingMs?: number|null, lacksSize?: boolean}} [how] askingMs: for how long a tap has waited for its answer
+ * @param {{askingMs?: number|null, lacksSize?: boolean, isUnheard?: boolean}} [how] askingMs: for how long a tap has waited for
+ *   its answer; isUnheard: the last one got none
  * @returns {Offer}
  */
-export function offerOf(drop, now, { askingMs = null, lacksSize = false } = {}) {
-  if (askingMs === null) return OFFERS[drop.status](drop, now, lacksSize);
+export function offerOf(drop, now, { askingMs = null, lacksSize = false, isUnheard = false } = {}) {
+  if (askingMs === null) return OFFERS[drop.status](drop, now, { lacksSize, isUnheard });
   return {
     label: 'Reserving', armed: false, ring: { share: 1, text: lasts(drop) }, title: 'Asking for one',
     hint: askingMs < LONG_ASKING_MS ? 'This takes a moment.' : 'The shop is very busy. Still asking for you: no need to tap again.',

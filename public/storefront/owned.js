@@ -31,5 +31,14 @@ export function createFinder({ client, session }, cardsById) {
   };
   session.onChange(soon);
   document.addEventListener('visibilitychange', () => !document.hidden && soon());
+  let isOffline = false;
+  client.onState((state) => {
+    // What was asked before may have been lost on the way, and so may the answer to a tap on the button.
+    if (isOffline && state !== 'offline') {
+      asked.at = -Infinity;
+      soon();
+    }
+    isOffline = state === 'offline';
+  });
   return soon;
 }

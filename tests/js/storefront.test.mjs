@@ -39,6 +39,15 @@ test('sold out tells when the next hold ends, and from then on lets one try', ()
   assert.match(gone.hint, /has been bought/);
 });
 
+test('sold out or not, who got no answer may try again: the last unit may be theirs', () => {
+  const offer = (more, isUnheard = true) => offerOf(drop({ status: 'SOLD_OUT', ...more }), NOW, { isUnheard });
+  for (const more of [{}, { nextExpiryAt: at(23) }]) {
+    assert.deepEqual([offer(more).label, offer(more).armed, offer(more, false).armed], ['Try again', true, false]);
+  }
+  assert.equal(offer({ nextExpiryAt: at(0) }).label, 'Try for a returned one');
+  assert.equal(offer({ status: 'PAUSED' }).armed, false);
+});
+
 test('who waits long for an answer is told that the page still asks', () => {
   assert.match(offerOf(drop(), NOW, { askingMs: 2500 }).hint, /Still asking/);
   assert.doesNotMatch(offerOf(drop(), NOW, { askingMs: 500 }).hint, /Still asking/);
