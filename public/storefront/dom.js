@@ -45,18 +45,19 @@ export function move(element, frames, duration = 420) {
   if (!stillness.matches) element.animate(frames, { duration, easing: 'cubic-bezier(0.2, 0.7, 0.2, 1)' });
 }
 
-let lastSpoken = 0;
+/** By a clock that nobody sets back. */
+let lastSpoken = -Infinity;
 const waiting = [];
 const PAUSE_MS = 1500;
 
 /** Say something to screen readers, one thing at a time. @param {string} text */
 export function announce(text) {
   waiting.push(text);
-  if (waiting.length === 1) setTimeout(speak, Math.max(0, lastSpoken + PAUSE_MS - Date.now()));
+  if (waiting.length === 1) setTimeout(speak, Math.max(0, lastSpoken + PAUSE_MS - performance.now()));
 }
 
 function speak() {
   document.getElementById('announcer').textContent = waiting.shift();
-  lastSpoken = Date.now();
+  lastSpoken = performance.now();
   if (waiting.length) setTimeout(speak, PAUSE_MS);
 }
