@@ -8,6 +8,7 @@ import httpx2
 import pytest
 from playwright.sync_api import Route, expect
 
+from lib import events, inventory
 from tests.support.browser import PHONE, browser, open_window
 from tests.support.page_audit import layout_shift, watch_shifts
 
@@ -19,6 +20,9 @@ PICTURE = "https://pictures.example/shoe.png"
 PNG = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 )
+MISSING = 987_654
+# The page looks for a missing drop after 1.5 s.
+LOOKED_AFTER_MS = 2500
 IS_WHOLE = "element => element.scrollWidth <= element.clientWidth"
 
 
@@ -84,6 +88,54 @@ def test_a_link_to_no_drop_says_so_and_leads_to_those_there_are(channel, make_dr
     window.page.get_by_role("link", name="See all drops").click()
     window.card(there).expect_stock(5)
     expect(window.page.get_by_text("There is no such drop.")).to_be_hidden()
+
+
+def test_a_link_to_no_drop_is_looked_at_until_the_shop_answers(channel, make_users, open_window):
+    window = open_window(make_users(1)[0], drop=MISSING, go=False)
+    window.allow(404, f"/api/drops/{MISSING}").allow(503, f"/api/drops/{MISSING}")
+    refused: list[Route] = []
+
+    def refuse(route: Route) -> None:
+        refused.append(route)
+        route.fulfill(status=503)
+
+    window.page.route(f"**/api/drops/{MISSING}", refuse)
+    window.page.goto(window.url)
+    window.page.wait_for_timeout(LOOKED_AFTER_MS)
+    assert refused
+    window.page.unroute(f"**/api/drops/{MISSING}")
+    expect(window.page.get_by_text("There is no such drop.")).to_be_visible()
+
+
+def test_a_link_to_no_drop_that_is_left_at_once_and_opened_again_says_so(channel, make_drop, make_users, open_window):
+    there = make_drop()
+    window = open_window(make_users(1)[0]).allow(404, f"/api/drops/{MISSING}")
+    window.card(there).expect_stock(5)
+    window.page.evaluate(f"history.pushState(null, '', location.search + '&drop={MISSING}')")
+    window.page.go_back()
+    window.page.go_forward()
+    expect(window.page.locator("#drops")).to_have_attribute("aria-busy", "true")
+    window.page.go_back()
+    window.page.wait_for_timeout(LOOKED_AFTER_MS)
+    window.page.go_forward()
+    expect(window.page.get_by_text("There is no such drop.")).to_be_visible()
+
+
+def test_a_missing_drop_stays_missing_while_others_sell(channel, make_drop, make_users, open_window):
+    there, (ann, bob) = make_drop(), make_users(2)
+    window = open_window(ann, drop=MISSING, go=False).allow(404, f"/api/drops/{MISSING}")
+    page, words = window.open().page, window.page.get_by_text("There is no such drop.")
+    expect(words).to_be_visible()
+    page.get_by_role("link", name="See all drops").click()
+    window.card(there).expect_stock(5)
+    page.go_back()
+    expect(words).to_be_visible()
+    inventory.reserve(there, bob)
+    events.deliver()
+    window.card(there).expect_stock(4)
+    expect(page.locator("#drops")).not_to_have_attribute("aria-busy", "true")
+    expect(page).to_have_title("No such drop · Holdfast")
+    expect(words).to_be_visible()
 
 
 def test_many_drops_come_a_dozen_at_a_time(channel, make_drop, make_users, open_window):

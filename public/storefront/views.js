@@ -11,7 +11,7 @@ import { createTray } from './tray.js';
 
 const PAGE = 12;
 const ORDER = ['LIVE', 'UPCOMING', 'SOLD_OUT', 'PAUSED', 'ENDED', 'CANCELLED'];
-/** After so long without its snapshot, look whether there is such a drop at all. */
+/** Each time after so long without its snapshot, look whether there is such a drop at all. */
 const MISSING_AFTER_MS = 1500;
 const TOAST_MS = 12_000;
 
@@ -56,6 +56,9 @@ export function createViews(shop) {
   let order = null;
   let shown = PAGE;
   let focus = idInAddress();
+  /** Whether the shop has no drop for the address. */
+  let isMissing = false;
+  let lookTimer = null;
   let listScroll = 0;
   let listStarted = false;
   let toastTimer = null;
@@ -103,7 +106,7 @@ export function createViews(shop) {
   /** Which cards are there, in which order, and what is said where there is none. */
   function arrange() {
     const visible = focus === null ? (order ?? []).slice(0, shown).filter((id) => known.has(id)) : [focus];
-    const ready = focus === null ? order !== null : cards.has(focus) || known.has(focus) || Number.isNaN(focus);
+    const ready = focus === null ? order !== null : cards.has(focus) || known.has(focus) || isMissing;
     setAttribute(list, 'aria-busy', ready ? null : 'true');
     if (!ready) return;
     if (focus === null || known.has(focus)) place(visible);
@@ -116,7 +119,7 @@ export function createViews(shop) {
     more.hidden = rest <= 0;
     setText(more, `Show more drops (${rest})`);
     say(focus === null && known.size === 0 ? 'No drops yet. The next one appears here by itself.' : '');
-    if (Number.isNaN(focus)) tellMissing();
+    if (isMissing) tellMissing();
     document.body.dataset.ready = 'true';
   }
 
@@ -141,28 +144,42 @@ export function createViews(shop) {
   }
 
   function tellMissing() {
-    setAttribute(list, 'aria-busy', null);
     say('There is no such drop. The link may be old, or cut off.', true);
     document.title = 'No such drop · Holdfast';
   }
 
+  /** Until the card has come, the shop says that there is none, or the page shows something else. */
   async function lookWhetherMissing(id) {
-    if (focus !== id || cards.has(id)) return;
+    if (cards.has(id)) return;
     const reply = await fetch(`/api/drops/${id}`, { cache: 'no-store' }).catch(() => null);
-    if (reply?.status !== 404 || focus !== id) return;
-    followed.get(id)?.();
-    followed.delete(id);
-    tellMissing();
+    if (focus !== id || cards.has(id)) return;
+    if (reply?.status !== 404) return void lookSoon(id);
+    unfollow(id);
+    isMissing = true;
+    arrange();
+  }
+
+  function lookSoon(id) {
+    clearTimeout(lookTimer);
+    lookTimer = setTimeout(lookWhetherMissing, MISSING_AFTER_MS, id);
   }
 
   function follow(id) {
-    if (Number.isNaN(id) || known.has(id) || followed.has(id)) return;
+    if (isMissing || known.has(id) || followed.has(id)) return;
     followed.set(id, client.watchDrop(id, showOne));
-    setTimeout(lookWhetherMissing, MISSING_AFTER_MS, id);
+    lookSoon(id);
+  }
+
+  function unfollow(id) {
+    followed.get(id)?.();
+    followed.delete(id);
   }
 
   function route() {
+    clearTimeout(lookTimer);
+    if (!cards.has(focus)) unfollow(focus);
     focus = idInAddress();
+    isMissing = Number.isNaN(focus);
     document.documentElement.dataset.view = focus === null ? 'list' : 'drop'; // at the start view.js has said so already
     say('');
     if (focus !== null) follow(focus);
@@ -219,7 +236,7 @@ export function createViews(shop) {
         one.tick();
         if (isFeedDue) one.drawFeed();
       }
-      if (!Number.isNaN(focus)) tray.show([...cards.values()], cards.get(focus) ?? null, client.serverNow());
+      if (!isMissing) tray.show([...cards.values()], cards.get(focus) ?? null, client.serverNow());
     },
     /** Nothing has come yet, and nothing does. */
     tellOffline() {
