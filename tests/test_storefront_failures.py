@@ -126,6 +126,60 @@ def test_a_reserve_whose_reply_is_lost_does_not_lock_out_who_took_the_last_unit(
     assert database.stock(drop) == (0, 1, 0)
 
 
+def test_a_name_whose_reply_is_lost_is_not_taken_by_the_one_who_asked_for_it(channel, database, make_drop, open_window):
+    drop = make_drop()
+    window = open_window().allow(0, "/api/users")
+    page, card = window.page, window.card(drop)
+
+    def lose(route: Route) -> None:
+        if route.request.method == "POST":
+            route.fetch()
+            route.abort("connectionreset")
+        else:
+            route.continue_()
+
+    page.route("**/api/users", lose)
+    card["reserve"].click()
+    page.get_by_label("Your name").fill("Kim")
+    page.get_by_role("button", name="Continue").click()
+    expect(page.get_by_role("alert")).to_have_text(words(page)["network"])
+    page.unroute("**/api/users")
+    page.get_by_role("button", name="Continue").click()
+    expect(card["hold"]).to_be_visible()
+    assert database.value("select count(*) from users") == 1
+
+
+def test_a_name_that_comes_after_the_visitor_turned_away_is_not_theirs(channel, database, make_drop, open_window):
+    drop, waiting = make_drop(), []
+    window = open_window()
+    page, card = window.page, window.card(drop)
+
+    def hold_back(route: Route) -> None:
+        if route.request.method == "POST":
+            waiting.append(route)
+        else:
+            route.continue_()
+
+    page.route("**/api/users", hold_back)
+    card["reserve"].click()
+    page.get_by_label("Your name").fill("Kim")
+    with page.expect_request("**/api/users"):
+        page.get_by_role("button", name="Continue").click()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_be_hidden()
+    with page.expect_response("**/api/users"):
+        waiting[0].continue_()
+    expect(page.get_by_test_id("user")).to_have_text("Choose a name")
+    page.unroute("**/api/users")
+    # The name is still good for who asked for it.
+    card["reserve"].click()
+    page.get_by_label("Your name").fill("Kim")
+    page.get_by_role("button", name="Continue").click()
+    expect(page.get_by_test_id("user")).to_have_text("Kim")
+    expect(card["hold"]).to_be_visible()
+    assert database.stock(drop) == (4, 1, 0)
+
+
 def test_a_hold_that_the_shop_has_closed_meanwhile_is_told(channel, database, make_drop, make_users, open_window):
     drop, (ann,) = make_drop(), make_users(1)
     window = open_window(ann).allow(409, "/api/purchase/")

@@ -15,6 +15,8 @@ export function createWho(client, session) {
   const known = document.getElementById('who-known');
   const button = document.querySelector('[data-testid="user"]');
   let settle = () => {};
+  /** A name that was asked for without an answer is asked for again under its key: else it would be taken, by themselves. */
+  const keys = new Map();
 
   function show() {
     setText(button, session.user ? session.user.username : 'Choose a name');
@@ -23,6 +25,7 @@ export function createWho(client, session) {
 
   function choose(user) {
     session.setUser(user);
+    keys.clear();
     settle(user);
     dialog.close();
   }
@@ -30,9 +33,14 @@ export function createWho(client, session) {
   async function create(event) {
     event.preventDefault();
     setText(error, '');
+    const asked = settle;
+    const name = input.value.trim();
+    if (!keys.has(name)) keys.set(name, crypto.getRandomValues(new Uint32Array(4)).join('-'));
     try {
-      choose((await client.createUser(input.value.trim())).user);
+      const { user } = await client.createUser(name, { key: keys.get(name) });
+      if (settle === asked) choose(user);
     } catch (problem) {
+      if (settle !== asked) return;
       const isOdd = problem?.code === 'validation_failed';
       setText(error, isOdd ? 'A name has 1 to 200 letters, digits or signs. Try another.' : failure(problem));
       input.focus();
@@ -61,7 +69,10 @@ export function createWho(client, session) {
 
   form.addEventListener('submit', create);
   form.querySelector('[value="cancel"]').addEventListener('click', () => dialog.close());
-  dialog.addEventListener('close', () => settle(null));
+  dialog.addEventListener('close', () => {
+    settle(null);
+    settle = () => {};
+  });
   button.addEventListener('click', ask);
   session.onChange(show);
   show();
