@@ -24,9 +24,10 @@ const MEANING = {
  * @param {any} about.api
  * @param {number} about.dropId
  * @param {() => any} about.drop as it is now
+ * @param {() => boolean} about.isClosed the drop's page was left: nothing is asked any more
  * @param {() => void} about.onDone the drop was changed
  */
-export function createActions({ api, dropId, drop, onDone }) {
+export function createActions({ api, dropId, drop, isClosed, onDone }) {
   const stats = () => api.get(`/api/drops/${dropId}/stats`);
 
   /** @param {string} state @param {string} said */
@@ -38,6 +39,7 @@ export function createActions({ api, dropId, drop, onDone }) {
   /** Asks with the holds as they are at this moment. @param {(active: number) => Parameters<typeof ask>[0]} question */
   async function askWithHolds(question) {
     const { holds } = await stats();
+    if (isClosed()) return;
     if (await ask(question(holds.active))) onDone();
   }
 
@@ -65,6 +67,7 @@ export function createActions({ api, dropId, drop, onDone }) {
   /** @param {string} [size] chosen at first */
   async function restock(size) {
     const now = { drop: await api.get(`/api/drops/${dropId}`), holds: (await stats()).holds };
+    if (isClosed()) return;
     const form = createRestockForm(now, size);
     const key = { of: '', value: '' };
     const done = await ask({

@@ -33,17 +33,21 @@ export function createDropView({ api, client: realtime }, id) {
   const chart = createChart({ now: () => client.serverNow() });
   const holds = createHolds(api, id, () => client.serverNow());
   const exporter = createExport(api, id, (problem) => setText(ui.problem, problem));
-  const purchases = createPurchases(api, id, exporter.button);
-  const actions = createActions({ api, dropId: id, drop: () => drop, onDone: () => { client.refresh(id); lookSoon(0); } });
+  const purchases = createPurchases(api, id, exporter.button, (problem) => setText(ui.problem, problem));
+  const actions = createActions({
+    api, dropId: id, drop: () => drop, isClosed: () => closed, onDone: () => { client.refresh(id); lookSoon(0); },
+  });
   /** @type {any} */
   let drop = null;
   let bought = -1;
-  let holdsAt = 0;
+  let holdsAt = -Infinity;
   let timer = null;
   let nextLook = Infinity;
   let tookMs = 0;
   let again = false;
   let isOut = false;
+  let isBusy = false;
+  let isSeeded = false;
   let closed = false;
   const stops = [
     client.watchDrop(id, onDrop),
@@ -62,27 +66,45 @@ export function createDropView({ api, client: realtime }, id) {
   start();
 
   async function attempt(action) {
+    // A second click before the first has its dialog would open one more, and what both do would be done twice.
+    if (isBusy) return;
+    isBusy = true;
     setText(ui.problem, '');
     try {
       await action();
     } catch (error) {
       setText(ui.problem, error.message);
+    } finally {
+      isBusy = false;
     }
+    if (closed) return;
     // The drop may have changed while the question was open: then its button was gone before it could have the focus again.
     if (document.activeElement === document.body || document.activeElement.hidden) keepPlace(ui);
   }
 
   async function start() {
     try {
-      onDrop(await api.get(`/api/drops/${id}`));
-      const { points } = await api.get(`/api/drops/${id}/history`);
-      chart.seed(points.map(pointOf), Date.parse(drop.dropStartTime));
+      const first = await api.get(`/api/drops/${id}`);
+      if (closed) return;
+      onDrop(first);
+      await seed();
+      if (closed) return;
       await purchases.load();
     } catch (error) {
+      isOut = true;
       setText(ui.problem, error.message);
       if (error.code === 'drop_not_found') return void giveUp();
     }
-    look();
+    if (!closed) look();
+  }
+
+  /** What was before the page was opened, once. */
+  async function seed() {
+    if (isSeeded || !drop) return;
+    const { points } = await api.get(`/api/drops/${id}/history`);
+    if (closed) return;
+    chart.seed(points.map(pointOf), Date.parse(drop.dropStartTime));
+    isSeeded = true;
   }
 
   function giveUp() {
@@ -112,12 +134,13 @@ export function createDropView({ api, client: realtime }, id) {
    * costs the database much: the next one waits its share.
    */
   function lookSoon(delay) {
-    const at = Date.now() + Math.max(delay, tookMs * PAUSE_SHARE);
+    const now = performance.now();
+    const at = now + Math.max(delay, tookMs * PAUSE_SHARE);
     if (nextLook === 0) again = true; // one is under way, and may have seen the figures before this news
     if (at >= nextLook) return;
     nextLook = at;
     clearTimeout(timer);
-    timer = setTimeout(look, at - Date.now());
+    timer = setTimeout(look, at - now);
   }
 
   /** The figures at one instant, and what hangs on them. */
@@ -148,12 +171,15 @@ export function createDropView({ api, client: realtime }, id) {
     chart.add({
       at: Date.parse(stats.serverTime), total: stats.totalStock, available: stats.availableStock, held: active + overdue, sold: purchased,
     });
-    if (Date.now() > holdsAt + HOLDS_MS || active === 0) {
-      holdsAt = Date.now();
+    if (performance.now() > holdsAt + HOLDS_MS || active === 0) {
+      holdsAt = performance.now();
       await holds.load(active);
+      if (closed) return;
     }
     if (purchased !== bought) await purchases.load();
+    if (closed) return;
     bought = purchased;
+    await seed();
   }
 
   function tick() {

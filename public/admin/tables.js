@@ -60,8 +60,8 @@ export function createHolds(api, dropId, now) {
   };
 }
 
-/** @param {any} api @param {number} dropId @param {Node} exportButton */
-export function createPurchases(api, dropId, exportButton) {
+/** @param {any} api @param {number} dropId @param {Node} exportButton @param {(problem: string) => void} onProblem */
+export function createPurchases(api, dropId, exportButton, onProblem) {
   const table = createTable('Who bought, newest first', ['Who', 'Size', 'Paid', 'When']);
   const more = h('button', { class: 'button quiet', type: 'button', hidden: true, click: loadMore }, 'Show more');
   const element = h('section', { class: 'card', 'aria-labelledby': 'purchases-title' },
@@ -80,8 +80,23 @@ export function createPurchases(api, dropId, exportButton) {
   }
 
   async function loadMore() {
-    const page = await api.page(next);
-    isFirst = true; // older ones are no news
+    if (more.getAttribute('aria-disabled')) return;
+    more.setAttribute('aria-disabled', 'true');
+    onProblem('');
+    try {
+      const from = next;
+      const page = await api.page(from);
+      // The list has begun anew meanwhile: these would not be the ones after its last.
+      if (from === next) add(page);
+    } catch (error) {
+      onProblem(error.message);
+    }
+    more.removeAttribute('aria-disabled');
+  }
+
+  /** @param {{json: any, next: string|null}} page of older ones, which are no news */
+  function add(page) {
+    isFirst = true;
     next = page.next;
     sales = [...sales, ...page.json.purchases];
     draw();
