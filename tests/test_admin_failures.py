@@ -25,6 +25,10 @@ def problem(console: Console) -> Locator:
     return console.page.get_by_test_id("problem")
 
 
+def announced(console: Console) -> str:
+    return console.page.locator("#announcer").text_content() or ""
+
+
 def buy(drop: int, user: int) -> None:
     inventory.purchase(inventory.reserve(drop, user).id, user)
     events.deliver()
@@ -113,6 +117,33 @@ def test_older_purchases_are_asked_for_once_and_a_failure_is_told(make_drop, mak
     expect(rows).to_have_count(12)
     expect(problem(console)).to_have_text("")
     assert len(asked) == 1
+
+
+def test_a_list_that_does_not_come_is_not_announced(make_drop, open_console):
+    make_drop()
+    console = open_console("#/new").allow(500, "/api/admin/drops")
+    console.page.route("**/api/admin/drops?*", refuse)
+    console.page.goto(f"{console.url}#/")
+    expect(console.page.get_by_text("Something broke.")).to_be_visible()
+    console.page.evaluate(A_MOMENT)
+    assert announced(console) == ""
+    console.page.unroute("**/api/admin/drops?*")
+    console["Status"].select_option("Live")
+    expect(console.page.locator("#announcer")).to_have_text("1 drops")
+
+
+def test_a_list_that_was_left_is_not_announced(make_drop, open_console):
+    make_drop()
+    console = open_console("#/new")
+    held: list[Route] = []
+    console.page.route("**/api/admin/drops?*", lambda route: held.append(route))
+    with console.page.expect_request("**/api/admin/drops?*"):
+        console.page.goto(f"{console.url}#/")
+    console.page.goto(f"{console.url}#/new")
+    expect(console.heading).to_have_text("New drop")
+    held.pop().continue_()
+    console.page.evaluate(A_MOMENT)
+    assert announced(console) == ""
 
 
 def test_a_clock_that_is_set_back_stops_nothing(database, make_drop, make_users, open_console):

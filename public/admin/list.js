@@ -55,35 +55,39 @@ export function createList({ api }, query) {
   /** The first page of what is looked for now. An answer that comes late, to an older question, is dropped. */
   async function reload() {
     remember();
-    await load(address(PAGE), (found) => {
+    const isShown = await load(address(PAGE), (found) => {
       drops = found;
     });
-    announce(drops.length ? `${count(drops.length)}${next ? ' or more' : ''} drops` : 'No drop found');
+    if (isShown) announce(drops.length ? `${count(drops.length)}${next ? ' or more' : ''} drops` : 'No drop found');
   }
 
   async function loadMore() {
     const first = drops.length;
-    await load(next, (found) => {
+    const isShown = await load(next, (found) => {
       drops = [...drops, ...found];
     });
-    body.children[first]?.querySelector('a').focus();
+    if (isShown) body.children[first]?.querySelector('a').focus();
   }
 
+  /** @param {string} path @param {(found: any[]) => void} take @returns {Promise<boolean>} whether they are shown now */
   async function load(path, take) {
     const turn = asked += 1;
+    let isShown = false;
     clearTimeout(timer);
     try {
       const page = await api.page(path);
-      if (turn !== asked) return;
+      if (turn !== asked) return false;
       next = page.next;
       take(page.json.drops);
       draw();
+      isShown = true;
     } catch (error) {
-      if (turn !== asked) return;
+      if (turn !== asked) return false;
       setText(note, error.message);
     }
     setAttribute(table, 'aria-busy', null);
     timer = setTimeout(refresh, REFRESH_MS);
+    return isShown;
   }
 
   /** The same drops again, as they are now. A list that was made longer than a page of the API is left as it is. */
