@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from dev.ports import wait_until
-from lib import db, inventory
+from lib import db, inventory, pool
 from lib.errors import Busy
 from tests.support.api import problem
 from tests.support.database import Database
@@ -51,7 +51,7 @@ def test_a_request_whose_time_is_up_touches_no_connection(
     process = "select pg_backend_pid() as id, '' as username"
     warm = db.fetch_one(inventory.User, process).id
     opened: list[str] = []
-    monkeypatch.setattr(db, "_open", opened.append)
+    monkeypatch.setattr(pool, "_open", opened.append)
     with pytest.raises(Busy), db.pool().connection(time.monotonic() - 1):
         pass
     assert (opened, db.fetch_one(inventory.User, process).id) == ([], warm)
@@ -83,7 +83,7 @@ def test_a_backend_killed_while_idle_costs_no_request(
     configure(DATABASE_URL=database.direct_url)
     assert client.get("/api/drops").status_code == 200
     if not noticed:  # as when it dies between the look and the call
-        monkeypatch.setattr(db, "_is_dead", lambda connection: False)
+        monkeypatch.setattr(pool, "_is_dead", lambda connection: False)
     kill_backends(database)
     answer = client.post(f"/api/reserve/{drop_id}", json={"userId": user})
     assert answer.status_code == 201
@@ -102,7 +102,7 @@ def test_a_call_that_died_is_repeated_once_and_not_for_ever(
         kill_backends(database)
         raise psycopg.OperationalError("terminating connection due to administrator command")
 
-    monkeypatch.setattr(db.TimeLimitedConnection, "wait", dies)
+    monkeypatch.setattr(pool.TimeLimitedConnection, "wait", dies)
     problem(client.get("/api/drops"), 503, "database_unavailable")
     assert 1 <= len(calls) <= 2
 
@@ -146,7 +146,7 @@ def test_a_connection_idle_for_longer_than_the_server_keeps_one_is_not_used(
     configure(DATABASE_URL=database.direct_url)
     process = "select pg_backend_pid() as id, '' as username"
     first = db.fetch_one(inventory.User, process).id
-    monkeypatch.setattr(db, "MAX_IDLE_SECONDS", 0.0)
+    monkeypatch.setattr(pool, "MAX_IDLE_SECONDS", 0.0)
     assert db.fetch_one(inventory.User, process).id != first
 
 

@@ -17,7 +17,7 @@ SAMPLES_PER_SECOND = 200
 # "function (file:line)"; what a library does for us counts as the part that called it.
 PARTS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("events", ("lib/events.py", "lib/realtime.py", "pusher/", "requests/", "urllib3/")),
-    ("database", ("lib/db.py", "psycopg/", "lib/inventory.py", "bare_warm.py", "classic.py")),
+    ("database", ("lib/db.py", "lib/pool.py", "psycopg/", "lib/inventory.py", "bare_warm.py", "classic.py")),
     ("log", ("logging/", "lib/trace.py")),
     (
         "JSON",
