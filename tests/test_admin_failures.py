@@ -156,3 +156,14 @@ def test_a_clock_that_is_set_back_stops_nothing(database, make_drop, make_users,
     console.page.evaluate("{ const { now } = Date; Date.now = () => now() - 3_600_000; }")
     inventory.reserve(drop, users[1])
     expect(holding).to_contain_text(names[users[1]])
+
+
+def test_a_question_does_not_outlive_its_view(make_drop, open_console):
+    drop = make_drop()
+    console = open_console()
+    console.page.goto(f"{console.url}#/drops/{drop}")
+    console.button("Pause").click()
+    expect(console.dialog).to_be_visible()
+    console.page.go_back()
+    expect(console.heading).to_have_text("Drops")
+    expect(console.dialog).to_be_hidden()

@@ -227,6 +227,12 @@ def test_an_address_that_cannot_be_read_is_a_503_and_no_log_quotes_it(
     assert "SECRET" not in caplog.text + "".join(capfd.readouterr())
 
 
+# What is set for a database holds for new sessions.
+END_OTHERS = """
+select pg_terminate_backend(pid, 5000) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()
+"""
+
+
 def test_a_database_that_only_reads_is_a_503_and_its_connection_is_left(
     client: httpx2.Client, database: Database, make_drop: MakeDrop, make_users: MakeUsers
 ) -> None:
@@ -234,12 +240,12 @@ def test_a_database_that_only_reads_is_a_503_and_its_connection_is_left(
     drop, (user,) = make_drop(), make_users(1)
     name = name_of(database.direct_url)
     database.connection.execute(f"alter database {name} set default_transaction_read_only = on")
-    database.connection.execute("select pg_terminate_backend(pid, 5000) from pg_stat_activity where usename <> user")
+    database.connection.execute(END_OTHERS)
     problem(client.post(f"/api/reserve/{drop}", json={"userId": user}), 503, "database_unavailable")
     assert db.pool()._idle == []
     database.connection.execute("set default_transaction_read_only = off")
     database.connection.execute(f"alter database {name} reset default_transaction_read_only")
-    database.connection.execute("select pg_terminate_backend(pid, 5000) from pg_stat_activity where usename <> user")
+    database.connection.execute(END_OTHERS)
     assert client.post(f"/api/reserve/{drop}", json={"userId": user}).status_code == 201
 
 

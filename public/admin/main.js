@@ -46,6 +46,8 @@ function viewFor(hash) {
 /** @param {{element: HTMLElement, close?: () => void}} next */
 function show(next) {
   view?.close?.();
+  // What was asked belongs to the view that is left.
+  document.querySelector('dialog[open]')?.close();
   view = next;
   main.replaceChildren(next.element);
   main.removeAttribute('aria-busy');

@@ -22,7 +22,7 @@ const WARNINGS = [30, 10];
 const SETTLE_MS = 700;
 const OVER = new Set(['reservation_expired', 'reservation_not_found', 'reservation_closed']);
 const ASK_AGAIN_MS = 3000;
-const ASKING = 'Your time is up. Asking the shop what became of your hold.';
+const ASKING = 'Asking the shop what became of your hold.';
 
 /** Nothing that the shop itself has said: what was asked of it may have been done all the same. */
 const isUnanswered = ({ status }) => status === 0 || status === 429 || status >= 500;
@@ -189,17 +189,17 @@ export function createHold({ client, session, who, dropId, onChange }) {
     if (mine === turn) await recall(over);
   }
 
-  /** The deadline has passed. A purchase that nobody answered may have been in time: only the shop knows. */
+  /** The hold is over. A purchase that nobody answered may have been in time: only the shop knows. */
+  function end(over) {
+    if (!unsure) return void keep(null, { phase: 'none', ...over });
+    wait('buying', session.user, { message: ASKING });
+    recall(over);
+  }
+
   function expire() {
     const code = 'reservation_expired';
-    const over = { message: failure({ code }), code };
-    if (unsure) {
-      wait('buying', session.user, { message: ASKING });
-      recall(over);
-    } else {
-      announce('Your hold ran out.');
-      keep(null, { phase: 'none', ...over });
-    }
+    if (!unsure) announce('Your hold ran out.');
+    end({ message: failure({ code }), code });
   }
 
   /** Called a few times a second. @returns {number} ms left of the hold, 0 without one */
@@ -232,7 +232,7 @@ export function createHold({ client, session, who, dropId, onChange }) {
     say: (message) => become({ message, tone: 'bad' }),
     hush: () => state.message && become({}),
     /** The drop is cancelled, and the hold with it. */
-    cancel: () => keep(null, { phase: 'none', message: failure({ code: 'drop_cancelled' }), tone: 'bad' }),
+    cancel: () => end({ message: failure({ code: 'drop_cancelled' }), tone: 'bad' }),
     /** Put the receipt away. */
     dismiss: () => keep(null, { phase: 'none' }),
     /** @returns {HoldState} */

@@ -28,6 +28,25 @@ test('a purchase that nobody answered is asked for at the deadline, until the sh
   assert.deepEqual([hold.state.phase, of(ANN)], ['bought', { ...held(7), receipt: { id: 9 } }]);
 });
 
+test('a purchase that nobody answered in a drop that is cancelled then is asked for, too', async () => {
+  const { hold, next, of } = await openHeld();
+  const done = hold.purchase();
+  (await next('purchase')).refuse(failed('network'));
+  await done;
+  hold.cancel();
+  (await next('reservation')).answer({ reservation: reservation(7, 'PURCHASED') });
+  (await next('purchase')).answer({ purchase: { id: 9 } });
+  await turn();
+  assert.deepEqual([hold.state.phase, of(ANN).receipt], ['bought', { id: 9 }]);
+});
+
+test('a hold in a drop that is cancelled is over, and nobody is asked', async () => {
+  const { hold, asked, of } = await openHeld();
+  hold.cancel();
+  assert.deepEqual([hold.state.phase, of(ANN), asked], ['none', null, []]);
+  assert.match(hold.state.message, /cancelled/);
+});
+
 test('a purchase that nobody answered and that was not made is told as a hold that ran out', async () => {
   const { hold, next, of, passDeadline } = await openHeld();
   const done = hold.purchase();
