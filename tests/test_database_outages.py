@@ -229,7 +229,8 @@ def test_an_address_that_cannot_be_read_is_a_503_and_no_log_quotes_it(
 
 # What is set for a database holds for new sessions.
 END_OTHERS = """
-select pg_terminate_backend(pid, 5000) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()
+select pg_terminate_backend(pid, 5000) from pg_stat_activity
+where datname = current_database() and pid <> pg_backend_pid()
 """
 
 
