@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _TICKS = os.sysconf("SC_CLK_TCK")
+# The least that can be told from nothing.
+TICK_SECONDS = 1 / _TICKS
 
 
 @dataclass(frozen=True, slots=True)

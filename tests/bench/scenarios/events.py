@@ -95,7 +95,7 @@ def _storm(stack: Stack, server: Server, size: Size, progress: Progress, report:
     if not parts:
         report.notes.append(f"delivery's share of the processor time {NOT_SAMPLED}")
         return
-    share = parts["events"] / sum(parts.values())
+    share = parts["events"] / max(1, sum(parts.values()))
     report.figure("delivery's share of the function's processor time", "%", [share * 100])
     report.data["delivery_share"] = share
 
