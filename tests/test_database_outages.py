@@ -38,7 +38,7 @@ MakeUsers = Callable[[int], list[int]]
 def own_pgbouncer(database: Database, servers: Servers, configure: Configure, tmp_path: Path) -> Iterator[PgBouncer]:
     """A PgBouncer for this test alone, before the shared Postgres; the functions go through it."""
     if not PgBouncer.available() and "CI" not in os.environ:
-        pytest.skip("PgBouncer is not installed")
+        pytest.skip("PgBouncer is not installed")  # in CI the test runs, and fails without one
     postgres = Postgres(tmp_path, servers.postgres_port)  # says where it is; never started from here
     with PgBouncer(postgres, random_free()) as pooler:
         configure(DATABASE_URL=pooler.app_url(name_of(database.url)))
@@ -87,7 +87,7 @@ def test_a_crash_of_postgres_behind_the_pooler_is_a_clear_503_and_heals_by_itsel
     client: httpx2.Client, configure: Configure, tmp_path: Path
 ) -> None:
     if not PgBouncer.available() and "CI" not in os.environ:
-        pytest.skip("PgBouncer is not installed")
+        pytest.skip("PgBouncer is not installed")  # in CI the test runs, and fails without one
     with Postgres(tmp_path / "own") as postgres, PgBouncer(postgres) as pooler:
         postgres.create_database("shop")
         migrate(postgres.url("shop"))

@@ -41,7 +41,7 @@ def test_a_crowd_buys_every_unit_and_every_figure_adds_up(shop: str, database: D
     assert database.value("select count(*) from purchases") == 5
     assert database.value("select sum(available) from stock_stripes") == 0
     (chart,) = tmp_path.glob("*.svg")
-    assert "on sale, as viewers saw it" in "".join(ElementTree.parse(chart).getroot().itertext())  # noqa: S314 - ours
+    assert "on sale, as viewers saw it" in "".join(ElementTree.parse(chart).getroot().itertext())  # noqa: S314 - just made here
 
 
 def test_an_interrupted_demo_leaves_no_open_drop(shop: str, database: Database) -> None:

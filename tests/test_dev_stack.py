@@ -221,6 +221,7 @@ def test_postgres_comes_back_with_its_data_after_kill_minus_nine(tmp_path: Path)
             assert connection.execute("select answer from kept").fetchone() == (42,)
 
 
+# In CI it runs, and fails without a PgBouncer.
 @pytest.mark.skipif(not PgBouncer.available() and "CI" not in os.environ, reason="PgBouncer is not installed")
 def test_pgbouncer_pools_by_transaction_and_is_as_strict_as_neon(tmp_path: Path) -> None:
     with Postgres(tmp_path / "data") as postgres, PgBouncer(postgres) as pooler:

@@ -12,6 +12,7 @@ from tests.model.check import BROKEN, RIGHT, check
 
 pytestmark = [
     pytest.mark.xdist_group("heavy"),
+    # In CI it runs, and fails without spin.
     pytest.mark.skipif(
         "CI" not in os.environ and shutil.which("spin") is None, reason="spin is missing: apt-get install spin"
     ),

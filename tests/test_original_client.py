@@ -15,12 +15,14 @@ from tests.support.database import Database
 from tests.support.servers import Gateway
 
 # As the original documents them, but for the port.
-CREATE, LIST, RESERVE, PURCHASE = """
-curl -X POST http://localhost:4000/api/drops -H "Content-Type: application/json" -d '{"name":"Air Jordan 1 High OG","price":200,"totalStock":100}'
-curl http://localhost:4000/api/drops
-curl -X POST http://localhost:4000/api/reserve/1 -H "Content-Type: application/json" -d '{"userId":1}'
-curl -X POST http://localhost:4000/api/purchase/1 -H "Content-Type: application/json" -d '{"userId":1}'
-""".strip().splitlines()  # noqa: E501
+_JSON = '-H "Content-Type: application/json" -d'
+CREATE = (
+    f"curl -X POST http://localhost:4000/api/drops {_JSON} "
+    """'{"name":"Air Jordan 1 High OG","price":200,"totalStock":100}'"""
+)
+LIST = "curl http://localhost:4000/api/drops"
+RESERVE = f"""curl -X POST http://localhost:4000/api/reserve/1 {_JSON} '{{"userId":1}}'"""
+PURCHASE = f"""curl -X POST http://localhost:4000/api/purchase/1 {_JSON} '{{"userId":1}}'"""
 
 Curl = Callable[[str], tuple[int, object]]
 

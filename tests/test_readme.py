@@ -175,7 +175,7 @@ def test_the_error_table_is_the_list_of_errors() -> None:
 
 def test_the_settings_table_and_the_example_file_are_the_settings() -> None:
     defaults = {name.upper(): written(info.default) for name, info in Settings.model_fields.items()}
-    in_readme = {name: default.replace("–", "") for name, default, *_ in table("name")}  # noqa: RUF001 - a dash for "unset"
+    in_readme = {name: default.replace("\N{EN DASH}", "") for name, default, *_ in table("name")}
     in_file = dict(re.findall(r"^#([A-Z_]+)=(.*)$", (ROOT / ".env.example").read_text(), re.MULTILINE))
     assert in_readme == defaults
     assert in_file == defaults

@@ -102,9 +102,10 @@ def progress(console: Console) -> Iterator[Progress]:
 async def sell(bar: Progress, shop: Shop, users: list[int], viewer: Viewer, opens_at: float, seed: int) -> list[Any]:
     """Let the crowd in; samples (monotonic, held, sold) until the last buyer has left and no hold is live."""
     ledger, samples = shop.ledger, []
+    # A seed gives the same crowd again, which no secure generator can.
     dice = random.Random(seed)  # noqa: S311 - habits of a crowd, not a secret
     crowd = [
-        asyncio.create_task(Buyer(shop, user, opens_at, random.Random(dice.random())).live())  # noqa: S311 - the same
+        asyncio.create_task(Buyer(shop, user, opens_at, random.Random(dice.random())).live())  # noqa: S311 - habits of one
         for user in users
     ]
     task = bar.add_task("sold", total=shop.drop["totalStock"], line="")

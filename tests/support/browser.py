@@ -61,6 +61,7 @@ def browser() -> Iterator[Browser]:
         reason = f"no browser on this machine (looked for {', '.join(NAMES)}): install chromium to run this test"
         if os.environ.get("CI"):
             pytest.fail(reason)
+        # Whoever tries the project need not install a browser for the other tests; CI must have one.
         pytest.skip(reason)
     expect.set_options(timeout=PATIENCE_MS)
     with chromium(executable) as running:

@@ -50,6 +50,7 @@ def build() -> Build:
         reason = f"AWS ships no Lambda emulator for {sys.platform} on this processor"
         if os.environ.get("CI"):
             pytest.fail(reason)
+        # The emulator is a Linux program; CI is where it runs.
         pytest.skip(reason)
     version, python = build_python()
     stamp, wanted = BUILD / "stamp", _fingerprint(version)

@@ -117,7 +117,7 @@ def _merged(shared: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
 
 
 def load(path: Path) -> Template:
-    return Template(yaml.load(path.read_text(), _Loader))  # noqa: S506 - a safe loader
+    return Template(_Loader(path.read_text()).get_single_data())
 
 
 def translate(path: Path, parameters: Mapping[str, str]) -> dict[str, Any]:
