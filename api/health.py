@@ -46,7 +46,7 @@ def health() -> Response:
             503,
         )
     problems = [*_problems(found), *(["settings_missing"] if missing else [])]
-    is_damaged = found.audit_findings > 0
+    is_damaged = "audit_findings" in problems
     return json_response(
         Health(
             status="damaged" if is_damaged else "degraded" if problems else "ok",
